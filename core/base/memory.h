@@ -1,0 +1,21 @@
+/*
+ * memory.h: the only door to the heap. Counts what is taken, so that statistics and the memory
+ * limit need no guesswork.
+ *
+ * Thread   any; the counter is one relaxed atomic per call, so nothing hot may allocate.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/base.h"
+
+MUST_USE void *memory_allocate(size_t bytes);        /* NULL when there is none */
+MUST_USE void *memory_allocate_zeroed(size_t bytes);
+MUST_USE void *memory_allocate_aligned(size_t bytes, size_t alignment);
+MUST_USE void *memory_resize(void *old, size_t bytes); /* NULL leaves old as it was */
+void           memory_free(void *pointer);           /* NULL is fine; any of the above */
+uint64_t       memory_allocated_bytes(void);         /* in use now, over the whole process */
+/* Tests: the n-th allocation from now fails (1: the next), once. 0: none does. */
+void           memory_fail_after(uint64_t n);

@@ -45,6 +45,7 @@ enum io_open_flag {
     IO_CREATE = 1u << 1,
     IO_EXCLUSIVE = 1u << 2, /* with IO_CREATE: fails with KIWI_INVALID when the file is there */
     IO_DIRECT = 1u << 3,    /* falls back to buffered, visibly in the features text, where refused */
+    IO_DIRECTORY = 1u << 4, /* opens a directory; only for io_file_sync and IO_SYNC (a full fsync) */
 };
 
 MUST_USE enum kiwi_status io_file_open(struct io *io, const char *path, unsigned flags,

@@ -1,0 +1,69 @@
+/*
+ * memtable.h: the newest writes of a shard, sorted in memory.
+ *
+ * Owns     its records (copied in), a blocked skip list over them (order) and a hash index (point
+ *          reads). Memory comes from one jemalloc arena per slot in chunks; the memtable is dropped
+ *          as a whole.
+ * Thread   active: whoever holds the shard's token. After memtable_freeze it never changes and any
+ *          thread may read it.
+ * Order    entry_compare: key ascending, sequence descending.
+ * Source   blocked skip list: "B-skiplist", arXiv 2507.21492; promotion when a block splits.
+ */
+#pragma once
+
+#include "core/base/entry.h"
+#include "core/iter/iter.h"
+
+struct memtable;
+
+/* Memory that outlives one memtable: chunks of a dropped one serve the next without new page faults. */
+struct memtable_slot;
+MUST_USE enum kiwi_status memtable_slot_open(uint64_t chunk_bytes, struct memtable_slot **out);
+void                      memtable_slot_close(struct memtable_slot *slot); /* NULL is fine */
+
+struct memtable_options {
+    struct memtable_slot *slot;         /* borrowed; one live memtable per slot */
+    uint64_t              expected_bytes; /* sizes tables; it may grow beyond */
+    struct bytes          prefix;       /* keys are expected to share it (from the memtable before);
+                                           copied; only speed depends on it */
+};
+
+MUST_USE enum kiwi_status memtable_open(const struct memtable_options *options,
+                                        struct memtable **out);
+void memtable_close(struct memtable *memtable); /* NULL is fine */
+
+/*
+ * Adds one version. entry->sequence is greater than all before. When the present newest version of
+ * the key is younger than newest_snapshot (its sequence > newest_snapshot), nobody can see it any
+ * more once this returns, and it is replaced, in place where the bytes fit.
+ * KIWI_NO_MEMORY leaves the memtable as it was.
+ */
+MUST_USE enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash,
+                                       const struct entry *entry, uint64_t newest_snapshot);
+
+/* The newest version of key with sequence <= sequence_max; out borrows until the next put of that
+ * key or the end. False: this memtable knows nothing of the key at that sequence. */
+bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes key,
+                  uint64_t sequence_max, struct entry *out);
+/* Brings what memtable_get and memtable_put will touch first into the processor's cache. */
+void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
+
+void         memtable_freeze(struct memtable *memtable);
+uint64_t     memtable_bytes(const struct memtable *memtable);       /* memory taken, all of it */
+uint64_t     memtable_data_bytes(const struct memtable *memtable);  /* keys and values alive in it */
+uint64_t     memtable_entry_count(const struct memtable *memtable); /* versions */
+uint64_t     memtable_tombstone_count(const struct memtable *memtable);
+struct bytes memtable_common_prefix(const struct memtable *memtable); /* of all keys; borrowed */
+
+/*
+ * Walks the versions in order. A cursor on an active memtable is valid until the next memtable_put;
+ * after that it must seek again. Never returns ITER_WANTS_BLOCK.
+ */
+struct memtable_cursor {
+    struct iter            iter; /* iter.entry is the present version */
+    const struct memtable *memtable;
+    const void            *block;
+    uint32_t               index;
+};
+
+void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable *memtable);

@@ -1,0 +1,87 @@
+/*
+ * manifest.h: the log of version edits of one shard, and the files its tables stand in.
+ *
+ * Owns     files `manifest-0` and `manifest-1`, written in turn: one holds the present generation
+ *          (a header, a full state, then edits); when it has grown the other one is written in full,
+ *          synced, and takes over. A crash in between leaves the old one valid.
+ * Thread   whoever holds the shard's token, except the writes: an encoded edit is one device write
+ *          with the data-sync flag, done by its taker outside the token.
+ * Order    one edit is out at a time; edits become valid in order.
+ * Errors   a failed write stops the manifest (manifest_status), nothing later is accepted.
+ */
+#pragma once
+
+#include "core/version/version.h"
+
+struct manifest;
+
+struct manifest_options {
+    struct io         *io;        /* borrowed */
+    const char        *directory; /* of the shard; copied */
+    struct database_id database;
+    uint32_t           shard;
+    uint64_t           switch_bytes; /* a manifest file beyond this is replaced; 0: 1 MiB */
+};
+
+struct manifest_state {           /* what recovery needs besides the version */
+    uint64_t            flushed_sequence;
+    struct wal_position log_position;
+    uint64_t            table_id_next, file_id_next, run_id_next; /* never given out before */
+};
+
+/* Opens or creates the manifest, replays it, opens every table it names (reading footers), and
+ * makes the first version in set. KIWI_CORRUPT names file and offset; a missing table file is
+ * KIWI_CORRUPT naming the file. Same torn-tail rule as the log: durable-up-to marks. */
+MUST_USE enum kiwi_status manifest_open(const struct manifest_options *options,
+                                        struct version_set *set, struct manifest **out,
+                                        struct manifest_state *state);
+void manifest_close(struct manifest *manifest); /* NULL is fine */
+
+/* Ids for new tables, files and runs; never given out twice, also over crashes (a crash may skip). */
+uint64_t manifest_table_id_take(struct manifest *manifest);
+uint64_t manifest_run_id_take(struct manifest *manifest);
+
+/* Encodes the edit (after version_apply has accepted it, the full state may be written instead) as
+ * one or more requests. requests[i].done is the caller's to set. At most MANIFEST_REQUEST_MAX, to be
+ * written one after the other, in order, each only after the one before is done. */
+#define MANIFEST_REQUEST_MAX 4u
+struct manifest_write {
+    struct io_request requests[MANIFEST_REQUEST_MAX];
+    uint32_t          count;
+};
+MUST_USE enum kiwi_status manifest_edit_start(struct manifest *manifest,
+                                              const struct version_edit *edit,
+                                              struct manifest_write *write);
+/* All requests have completed (or one failed: status). After KIWI_OK the edit survives any crash. */
+void             manifest_edit_done(struct manifest *manifest, enum kiwi_status status);
+bool             manifest_is_busy(const struct manifest *manifest); /* an edit is out */
+enum kiwi_status manifest_status(const struct manifest *manifest);
+uint64_t         manifest_written_bytes(const struct manifest *manifest);
+uint64_t         manifest_flushed_sequence(const struct manifest *manifest);
+
+/* ---- table files, recycled ---- */
+/* File n is `t-%08x` of its file id in the shard's directory. */
+struct table_files;
+
+struct table_files_options {
+    struct io  *io;
+    const char *directory;
+    uint64_t    pool_bytes_max;   /* files kept for reuse; what exceeds it is removed */
+};
+
+MUST_USE enum kiwi_status table_files_open(const struct table_files_options *options,
+                                           struct manifest *manifest, struct table_files **out);
+void table_files_close(struct table_files *files);
+/* A file for a new table of up to bytes: a recycled one (is_new false: its name is durable already
+ * and its space allocated) or a fresh one (is_new: allocate it, and sync the directory before an
+ * edit names it). Blocking but short. */
+MUST_USE enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
+                                           struct io_file **file, uint64_t *file_id, bool *is_new);
+/* Closes file and pools it, or, beyond the pool's limit, hands out its path for an IO_REMOVE request
+ * (path from memory_allocate, owned by the caller); *path NULL: pooled. */
+void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
+                      char **path);
+uint64_t table_files_pool_bytes(const struct table_files *files);
+/* After recovery: files on disk that no table of the version stands in become the pool. */
+MUST_USE enum kiwi_status table_files_adopt(struct table_files *files,
+                                            const struct version *version);

@@ -1,0 +1,164 @@
+/*
+ * choosers.c: the arithmetic of YCSB's key choosers.
+ *
+ * The order of floating-point operations is the original's, because the draws are compared with it.
+ */
+#include "workloads/choosers.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "workloads/keys.h"
+
+double zeta_extend(uint64_t first, uint64_t last, double theta, double sum)
+{
+    for (uint64_t i = first; i < last; i++)
+        sum += 1.0 / pow((double)(i + 1), theta);
+    return sum;
+}
+
+static void zipfian_eta_set(struct zipfian *zipfian)
+{
+    zipfian->eta = (1.0 - pow(2.0 / (double)zipfian->items, 1.0 - zipfian->theta))
+                 / (1.0 - zipfian->zeta_of_two / zipfian->zeta);
+}
+
+struct zipfian zipfian_of_zeta(uint64_t first, uint64_t last, double zeta)
+{
+    struct zipfian zipfian = {
+        .base = first,
+        .items = last - first + 1,
+        .zeta_items = last - first + 1,
+        .theta = ZIPFIAN_THETA,
+        .zeta = zeta,
+        .alpha = 1.0 / (1.0 - ZIPFIAN_THETA),
+        .half_power = 1.0 + pow(0.5, ZIPFIAN_THETA),
+    };
+
+    assert(first <= last);
+    zipfian.zeta_of_two = zeta_extend(0, 2, ZIPFIAN_THETA, 0);
+    zipfian_eta_set(&zipfian);
+    return zipfian;
+}
+
+struct zipfian zipfian_of(uint64_t first, uint64_t last)
+{
+    assert(first <= last);
+    return zipfian_of_zeta(first, last, zeta_extend(0, last - first + 1, ZIPFIAN_THETA, 0));
+}
+
+uint64_t zipfian_draw_among(struct zipfian *zipfian, uint64_t items, struct chance *chance)
+{
+    double u, uz;
+
+    if (__builtin_expect(items > zipfian->zeta_items, 0)) {
+        zipfian->zeta = zeta_extend(zipfian->zeta_items, items, zipfian->theta, zipfian->zeta);
+        zipfian->zeta_items = items;
+        zipfian_eta_set(zipfian);
+    }
+    u = chance_unit(chance);
+    uz = u * zipfian->zeta;
+    if (uz < 1.0)
+        return zipfian->base;
+    if (uz < zipfian->half_power)
+        return zipfian->base + 1;
+    return zipfian->base
+         + (uint64_t)((double)items * pow(zipfian->eta * u - zipfian->eta + 1.0, zipfian->alpha));
+}
+
+uint64_t zipfian_draw(struct zipfian *zipfian, struct chance *chance)
+{
+    return zipfian_draw_among(zipfian, zipfian->items, chance);
+}
+
+struct chooser chooser_of(const struct chooser_options *options)
+{
+    struct chooser chooser = {
+        .kind = options->kind,
+        .first = options->first,
+        .count = options->count,
+    };
+
+    assert(options->count > 0);
+    switch (options->kind) {
+    case CHOOSE_UNIFORM:
+    case CHOOSE_SEQUENTIAL:
+        break;
+    case CHOOSE_ZIPFIAN:
+        /* Inclusive upper end in the original, hence the one. */
+        chooser.count = options->count + options->expected_inserts + 1;
+        chooser.zipfian = zipfian_of_zeta(0, SCRAMBLED_ITEM_COUNT, SCRAMBLED_ZETA);
+        break;
+    case CHOOSE_LATEST:
+        chooser.zipfian = zipfian_of(0, options->record_count > 2 ? options->record_count - 2 : 0);
+        break;
+    case CHOOSE_HOTSPOT:
+        chooser.hot_count = (uint64_t)((double)options->count * options->hotspot_data);
+        chooser.hot_share = options->hotspot_operations;
+        break;
+    case CHOOSE_EXPONENTIAL:
+        chooser.gamma = -log(1.0 - options->exponential_percentile / 100.0)
+                      / ((double)options->record_count * options->exponential_fraction);
+        break;
+    }
+    return chooser;
+}
+
+static uint64_t hotspot_draw(const struct chooser *chooser, struct chance *chance)
+{
+    uint64_t cold_count = chooser->count - chooser->hot_count;
+
+    if ((chance_unit(chance) < chooser->hot_share && chooser->hot_count > 0) || cold_count == 0)
+        return chooser->first + chance_below(chance, chooser->hot_count);
+    return chooser->first + chooser->hot_count + chance_below(chance, cold_count);
+}
+
+static uint64_t exponential_draw(const struct chooser *chooser, uint64_t newest,
+                                 struct chance *chance)
+{
+    for (;;) {
+        double distance = -log(1.0 - chance_unit(chance)) / chooser->gamma;
+
+        if (distance < (double)newest + 1.0)
+            return newest - (uint64_t)distance;
+    }
+}
+
+/* Record 0 never comes, as in the original: the rank runs below newest. */
+static uint64_t latest_draw(struct chooser *chooser, uint64_t newest, struct chance *chance)
+{
+    uint64_t rank;
+
+    if (newest == 0)
+        return 0;
+    do {
+        rank = zipfian_draw_among(&chooser->zipfian, newest, chance);
+    } while (__builtin_expect(rank > newest, 0));
+    return newest - rank;
+}
+
+uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *chance)
+{
+    uint64_t record;
+
+    switch (chooser->kind) {
+    case CHOOSE_ZIPFIAN:
+        do {
+            uint64_t rank = zipfian_draw(&chooser->zipfian, chance);
+            record = chooser->first + key_hash(rank) % chooser->count;
+        } while (__builtin_expect(record > newest, 0));
+        return record;
+    case CHOOSE_LATEST:
+        return latest_draw(chooser, newest, chance);
+    case CHOOSE_HOTSPOT:
+        return hotspot_draw(chooser, chance);
+    case CHOOSE_EXPONENTIAL:
+        return exponential_draw(chooser, newest, chance);
+    case CHOOSE_SEQUENTIAL:
+        return chooser->first + chooser->sequence++ % chooser->count;
+    case CHOOSE_UNIFORM:
+        break;
+    }
+    return chooser->first + chance_below(chance, chooser->count);
+}

@@ -1,0 +1,66 @@
+/*
+ * choosers.h: which record comes next; YCSB's generators with the same arithmetic.
+ *
+ * Thread   a chooser belongs to one thread; the random numbers are the caller's.
+ * Draws    may name a record that does not exist yet; the operation stream draws again then.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "workloads/chance.h"
+
+#define ZIPFIAN_THETA          0.99
+#define SCRAMBLED_ITEM_COUNT   10000000000ull    /* ranks of the scrambled form, whatever the table */
+#define SCRAMBLED_ZETA         26.46902820178302 /* zeta of that many items at theta 0.99 */
+
+/* Sum of 1 / i^theta for i from first + 1 to last, added to sum. */
+double zeta_extend(uint64_t first, uint64_t last, double theta, double sum);
+
+/* Gray and others, "Quickly Generating Billion-Record Synthetic Databases", SIGMOD 1994. */
+struct zipfian {
+    uint64_t base;        /* the lowest value drawn */
+    uint64_t items;       /* at the start; eta goes on using it, as in the original */
+    uint64_t zeta_items;  /* that zeta stands for now */
+    double   theta, zeta, zeta_of_two, alpha, eta, half_power;
+};
+
+struct zipfian zipfian_of(uint64_t first, uint64_t last);
+struct zipfian zipfian_of_zeta(uint64_t first, uint64_t last, double zeta);
+uint64_t       zipfian_draw(struct zipfian *zipfian, struct chance *chance);
+/* Draws among items values; zeta is extended when items has grown, never shrunk. */
+uint64_t zipfian_draw_among(struct zipfian *zipfian, uint64_t items, struct chance *chance);
+
+enum chooser_kind {
+    CHOOSE_UNIFORM = 0,
+    CHOOSE_ZIPFIAN,      /* scrambled: ranks hashed over the records */
+    CHOOSE_LATEST,
+    CHOOSE_HOTSPOT,
+    CHOOSE_EXPONENTIAL,
+    CHOOSE_SEQUENTIAL,
+};
+
+struct chooser_options {
+    enum chooser_kind kind;
+    uint64_t          first;                /* insertstart */
+    uint64_t          count;                /* insertcount; > 0 */
+    uint64_t          expected_inserts;     /* of the run, YCSB's factor of two included */
+    uint64_t          record_count;         /* recordcount; latest and exponential start from it */
+    double            hotspot_data, hotspot_operations;
+    double            exponential_percentile, exponential_fraction;
+};
+
+struct chooser {
+    enum chooser_kind kind;
+    uint64_t          first, count;
+    uint64_t          hot_count;
+    double            hot_share;
+    double            gamma;
+    uint64_t          sequence;
+    struct zipfian    zipfian;
+};
+
+struct chooser chooser_of(const struct chooser_options *options);
+
+/* newest: the highest record number whose insert was acknowledged. Never above it. */
+uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *chance);

@@ -1,0 +1,76 @@
+/*
+ * keys.c: writing keys; a key is made for every operation, so digits come eight at a time.
+ */
+#include "workloads/keys.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Eight decimal digits of value (< 10^8) as bytes, first digit in the lowest byte. Halves, then
+ * quarters, then single digits, side by side in one word. */
+static uint64_t digits8(uint32_t value)
+{
+    uint64_t pair = value / 10000u | (uint64_t)(value % 10000u) << 32;
+    uint64_t high = ((pair * 10486u) >> 20) & 0x0000007f0000007full;
+    uint64_t fours = high | (pair - 100u * high) << 16;
+    uint64_t tens = ((fours * 103u) >> 10) & 0x000f000f000f000full;
+
+    return (tens | (fours - 10u * tens) << 8) + 0x3030303030303030ull;
+}
+
+static uint32_t digit_count_small(uint32_t value)
+{
+    uint32_t count = 1;
+
+    for (uint32_t bound = 10; value >= bound && count < 4; bound *= 10)
+        count++;
+    return count;
+}
+
+/* The number without leading zeros into out (24 bytes of room); returns the count of digits. */
+static uint32_t decimal_write(uint64_t number, uint8_t *out)
+{
+    const uint64_t e8 = 100000000u, e16 = e8 * e8;
+    uint64_t       word;
+
+    if (number >= e16) {
+        uint32_t head = (uint32_t)(number / e16); /* at most 1844 */
+        uint64_t rest = number % e16;
+        uint32_t count = digit_count_small(head);
+
+        word = digits8(head) >> (8 * (8 - count));
+        memcpy(out, &word, 8);
+        word = digits8((uint32_t)(rest / e8));
+        memcpy(out + count, &word, 8);
+        word = digits8((uint32_t)(rest % e8));
+        memcpy(out + count + 8, &word, 8);
+        return count + 16;
+    }
+    uint8_t  digits[16];
+    uint32_t zeros = 0;
+    word = digits8((uint32_t)(number / e8));
+    memcpy(digits, &word, 8);
+    word = digits8((uint32_t)(number % e8));
+    memcpy(digits + 8, &word, 8);
+    while (zeros < 15 && digits[zeros] == '0')
+        zeros++;
+    memcpy(out, digits + zeros, 16 - zeros);
+    return 16 - zeros;
+}
+
+size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
+{
+    uint64_t number = shape->is_ordered ? record : key_hash(record);
+
+    assert(shape->digits_min <= KEY_DIGITS_MAX);
+    memcpy(out, "user", 4);
+    if (__builtin_expect(shape->digits_min <= 1, 1))
+        return 4 + decimal_write(number, out + 4);
+
+    uint8_t  digits[24];
+    uint32_t count = decimal_write(number, digits);
+    uint32_t padding = shape->digits_min > count ? shape->digits_min - count : 0;
+    memset(out + 4, '0', padding);
+    memcpy(out + 4 + padding, digits, count);
+    return 4 + padding + count;
+}

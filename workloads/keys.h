@@ -1,0 +1,38 @@
+/*
+ * keys.h: record numbers as YCSB keys, bit for bit.
+ *
+ * Shape    the four letters "user" and a decimal number, padded with zeros to a least width.
+ * Hashed   (default) the number is FNV-1a 64 over the record number's 8 bytes, least significant
+ *          first, as an absolute value of a signed 64-bit integer. Ordered: the record number itself.
+ *          The C++ port leaves the absolute value out and the Go port feeds the bytes the other way
+ *          round, so their keys differ from these.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KEY_DIGITS_MAX 200u                  /* the widest padding accepted */
+#define KEY_BYTES_MAX  (4u + KEY_DIGITS_MAX + 4u)
+
+struct key_shape {
+    bool     is_ordered;
+    uint32_t digits_min;    /* 0 to KEY_DIGITS_MAX */
+};
+
+static inline uint64_t key_hash(uint64_t number)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+
+    for (int i = 0; i < 8; i++) {
+        hash ^= number & 0xff;
+        hash *= 1099511628211ull;
+        number >>= 8;
+    }
+    /* The absolute value of the least integer is itself, in Java as here. */
+    return (hash >> 63) != 0 ? 0 - hash : hash;
+}
+
+/* Writes the key of a record to out, which holds KEY_BYTES_MAX bytes, and returns its length. */
+size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out);

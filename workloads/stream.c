@@ -1,0 +1,166 @@
+/*
+ * stream.c: operation mix, record choice and lengths put together.
+ */
+#include "workloads/stream.h"
+
+#include <string.h>
+
+#include "core/base/hash.h"
+
+struct chooser workload_chooser(const struct workload *workload)
+{
+    return chooser_of(&(struct chooser_options){
+        .kind = workload->chooser,
+        .first = workload->insert_start,
+        .count = workload->insert_count,
+        .expected_inserts = workload_expected_inserts(workload),
+        .record_count = workload->record_count,
+        .hotspot_data = workload->hotspot_data,
+        .hotspot_operations = workload->hotspot_operations,
+        .exponential_percentile = workload->exponential_percentile,
+        .exponential_fraction = workload->exponential_fraction,
+    });
+}
+
+/* Weights are normalised by their sum, one after the other, as YCSB's discrete generator does. */
+static void stream_mix_set(struct stream *stream, const struct workload *workload)
+{
+    double sum = 0, below = 0;
+
+    for (uint32_t i = 0; i < OPERATION_COUNT; i++)
+        sum += workload->weights[i];
+    for (uint32_t i = 0; i < OPERATION_COUNT; i++) {
+        if (workload->weights[i] <= 0)
+            continue;
+        below += workload->weights[i] / sum;
+        stream->thresholds[stream->order_count] = below;
+        stream->order[stream->order_count++] = (enum operation)i;
+    }
+    assert(stream->order_count > 0);
+    stream->thresholds[stream->order_count - 1] = 2.0; /* rounding never leaves a gap */
+}
+
+struct stream stream_of(const struct stream_options *options)
+{
+    const struct workload *workload = options->workload;
+    struct stream          stream = {
+                 .chance = chance_of(options->seed, options->thread_index + 1),
+                 .chooser = *options->chooser,
+                 .inserts = options->inserts,
+                 .newest = workload->insert_start + workload->insert_count - 1,
+                 .scan_rows_min = workload->scan_rows_min,
+                 .scan_rows_max = workload->scan_rows_max,
+                 .scan_is_zipfian = workload->scan_is_zipfian,
+                 .values = workload->values,
+    };
+
+    assert(options->thread_index < options->thread_count);
+    assert(!workload_inserts(workload) || options->inserts != NULL);
+    stream_mix_set(&stream, workload);
+    stream.chooser.sequence = workload->insert_count / options->thread_count * options->thread_index;
+    if (workload_scans(workload) && workload->scan_is_zipfian)
+        stream.scan_lengths = zipfian_of(workload->scan_rows_min, workload->scan_rows_max);
+    if (workload->values.spread == VALUE_ZIPFIAN)
+        stream.field_lengths =
+            zipfian_of(workload->values.field_bytes_min, workload->values.field_bytes_max);
+    return stream;
+}
+
+static enum operation stream_operation(struct stream *stream)
+{
+    double   u;
+    uint32_t i = 0;
+
+    if (stream->order_count == 1)
+        return stream->order[0];
+    u = chance_unit(&stream->chance);
+    while (u >= stream->thresholds[i])
+        i++;
+    return stream->order[i];
+}
+
+void stream_next(struct stream *stream, struct step *out)
+{
+    uint64_t newest = stream->newest;
+
+    out->operation = stream_operation(stream);
+    if (stream->inserts != NULL) {
+        if (out->operation == OPERATION_INSERT) {
+            out->record = acknowledged_take(stream->inserts);
+            return;
+        }
+        newest = acknowledged_newest(stream->inserts);
+    }
+    out->record = chooser_draw(&stream->chooser, newest, &stream->chance);
+    if (out->operation == OPERATION_SCAN) {
+        uint64_t rows = stream->scan_rows_min;
+
+        if (stream->scan_is_zipfian)
+            rows = zipfian_draw(&stream->scan_lengths, &stream->chance);
+        else
+            rows += chance_below(&stream->chance,
+                                 stream->scan_rows_max - stream->scan_rows_min + 1);
+        out->scan_rows = (uint32_t)rows;
+    }
+}
+
+uint64_t stream_value_bytes(struct stream *stream)
+{
+    const struct value_shape *shape = &stream->values;
+    uint64_t                  bytes = 0;
+
+    switch (shape->spread) {
+    case VALUE_CONSTANT:
+        return shape->field_count * shape->field_bytes_max;
+    case VALUE_UNIFORM:
+        for (uint32_t i = 0; i < shape->field_count; i++)
+            bytes += shape->field_bytes_min
+                   + chance_below(&stream->chance,
+                                  shape->field_bytes_max - shape->field_bytes_min + 1);
+        return bytes;
+    case VALUE_ZIPFIAN:
+        for (uint32_t i = 0; i < shape->field_count; i++)
+            bytes += zipfian_draw(&stream->field_lengths, &stream->chance);
+        return bytes;
+    }
+    return bytes;
+}
+
+enum kiwi_status stream_digest(const struct workload *workload, uint64_t seed,
+                               uint32_t thread_count, uint64_t *out)
+{
+    enum { STEPS_PER_THREAD = 1024 };
+    struct chooser       chooser;
+    struct acknowledged *inserts = NULL;
+    uint64_t             digest = hash_mix(seed, thread_count);
+    uint8_t              key[KEY_BYTES_MAX];
+
+    *out = 0;
+    if (workload->insert_count == 0)
+        return KIWI_OK;
+    chooser = workload_chooser(workload);
+    digest = hash_mix(digest, workload->insert_count);
+    digest = hash_mix(digest, workload->operation_count);
+    for (uint32_t thread = 0; thread < thread_count; thread++) {
+        struct stream stream;
+        struct step   step;
+
+        if (workload_inserts(workload))
+            TRY(acknowledged_open(workload->insert_start + workload->insert_count, &inserts));
+        stream = stream_of(&(struct stream_options){ workload, inserts, seed, thread, thread_count,
+                                                     &chooser });
+        for (int i = 0; i < STEPS_PER_THREAD; i++) {
+            memset(&step, 0, sizeof step);
+            stream_next(&stream, &step);
+            if (step.operation == OPERATION_INSERT)
+                (void)!acknowledged_mark(inserts, step.record);
+            size_t bytes = key_write(&workload->keys, step.record, key);
+            digest = hash_checksum(key, bytes, digest + (uint64_t)step.operation);
+            digest = hash_mix(digest, step.scan_rows + stream_value_bytes(&stream));
+        }
+        acknowledged_close(inserts);
+        inserts = NULL;
+    }
+    *out = digest;
+    return KIWI_OK;
+}

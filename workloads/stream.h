@@ -1,0 +1,55 @@
+/*
+ * stream.h: the operations of one client thread, one after the other, from a seed.
+ *
+ * Thread   one owner. The newest acknowledged record is shared by all threads of a run; a workload
+ *          without inserts never looks at it again.
+ * Repeats  the same workload, seed and thread number give the same operations; with inserts from
+ *          several threads the records follow the order in which inserts were acknowledged.
+ */
+#pragma once
+
+#include "workloads/acknowledged.h"
+#include "workloads/workload.h"
+
+struct step {
+    enum operation operation;
+    uint32_t       scan_rows;     /* OPERATION_SCAN */
+    uint64_t       record;        /* OPERATION_INSERT: a fresh number */
+};
+
+struct stream {
+    struct chance        chance;
+    struct chooser       chooser;
+    struct zipfian       scan_lengths, field_lengths;
+    struct acknowledged *inserts;                    /* borrowed; NULL without inserts */
+    uint64_t             newest;                     /* without inserts */
+    double               thresholds[OPERATION_COUNT];/* running sums of the normalised weights */
+    enum operation       order[OPERATION_COUNT];     /* those with weight, in YCSB's order */
+    uint32_t             order_count;
+    uint64_t             scan_rows_min, scan_rows_max;
+    bool                 scan_is_zipfian;
+    struct value_shape   values;
+};
+
+struct stream_options {
+    const struct workload *workload;
+    struct acknowledged   *inserts;       /* NULL when the workload has none */
+    uint64_t               seed;
+    uint32_t               thread_index, thread_count;
+    const struct chooser  *chooser;       /* made once, copied: some cost a sum over all records */
+};
+
+struct chooser workload_chooser(const struct workload *workload);
+struct stream  stream_of(const struct stream_options *options);
+
+void stream_next(struct stream *stream, struct step *out);
+
+/* Bytes of the next value to write. */
+uint64_t stream_value_bytes(struct stream *stream);
+
+/*
+ * A fingerprint of the operations this workload, seed and thread count stand for: XXH3 over the
+ * first operations of every thread, each generated alone. Equal digests: comparable results.
+ */
+MUST_USE enum kiwi_status stream_digest(const struct workload *workload, uint64_t seed,
+                                        uint32_t thread_count, uint64_t *out);

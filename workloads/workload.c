@@ -1,0 +1,184 @@
+/*
+ * workload.c: from checked properties to numbers.
+ */
+#include "workloads/workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "kiwi/limits.h"
+
+const char *operation_name(enum operation operation)
+{
+    static const char *const names[OPERATION_COUNT] = {
+        [OPERATION_READ] = "READ",
+        [OPERATION_UPDATE] = "UPDATE",
+        [OPERATION_INSERT] = "INSERT",
+        [OPERATION_SCAN] = "SCAN",
+        [OPERATION_MODIFY] = "READ-MODIFY-WRITE",
+    };
+
+    assert((unsigned)operation < OPERATION_COUNT);
+    return names[operation];
+}
+
+/* The value given, else the default of the catalogue. */
+static const char *text_of(const struct properties *properties, const char *name)
+{
+    const struct property      *item = properties_find(properties, name);
+    const struct property_rule *rule = catalogue_find(name);
+
+    assert(rule != NULL);
+    if (item != NULL)
+        return item->value;
+    return rule->initial != NULL ? rule->initial : "";
+}
+
+static uint64_t count_of(const struct properties *properties, const char *name)
+{
+    return strtoull(text_of(properties, name), NULL, 10);
+}
+
+static double number_of(const struct properties *properties, const char *name)
+{
+    return strtod(text_of(properties, name), NULL);
+}
+
+static enum chooser_kind chooser_kind_of(const char *word)
+{
+    static const char *const words[] = {
+        [CHOOSE_UNIFORM] = "uniform",         [CHOOSE_ZIPFIAN] = "zipfian",
+        [CHOOSE_LATEST] = "latest",           [CHOOSE_HOTSPOT] = "hotspot",
+        [CHOOSE_EXPONENTIAL] = "exponential", [CHOOSE_SEQUENTIAL] = "sequential",
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (strcmp(words[i], word) == 0)
+            return (enum chooser_kind)i;
+    assert(!"the linter lets only known words through");
+    return CHOOSE_UNIFORM;
+}
+
+static void workload_read_data(const struct properties *properties, struct workload *out)
+{
+    const char *spread = text_of(properties, "fieldlengthdistribution");
+
+    out->record_count = count_of(properties, "recordcount");
+    out->operation_count = count_of(properties, "operationcount");
+    out->insert_start = count_of(properties, "insertstart");
+    out->insert_count = out->record_count - min_u64(out->insert_start, out->record_count);
+    if (text_of(properties, "insertcount")[0] != 0)
+        out->insert_count = count_of(properties, "insertcount");
+    out->keys.is_ordered = strcmp(text_of(properties, "insertorder"), "hashed") != 0;
+    out->keys.digits_min = (uint32_t)count_of(properties, "zeropadding");
+    out->values.field_count = (uint32_t)count_of(properties, "fieldcount");
+    out->values.field_bytes_max = count_of(properties, "fieldlength");
+    out->values.field_bytes_min = count_of(properties, "minfieldlength");
+    out->values.spread = strcmp(spread, "uniform") == 0   ? VALUE_UNIFORM
+                         : strcmp(spread, "zipfian") == 0 ? VALUE_ZIPFIAN
+                                                          : VALUE_CONSTANT;
+    if (out->values.spread == VALUE_CONSTANT)
+        out->values.field_bytes_min = out->values.field_bytes_max;
+}
+
+static void workload_read_mix(const struct properties *properties, struct workload *out)
+{
+    static const char *const weights[OPERATION_COUNT] = {
+        [OPERATION_READ] = "readproportion",     [OPERATION_UPDATE] = "updateproportion",
+        [OPERATION_INSERT] = "insertproportion", [OPERATION_SCAN] = "scanproportion",
+        [OPERATION_MODIFY] = "readmodifywriteproportion",
+    };
+
+    for (size_t i = 0; i < OPERATION_COUNT; i++)
+        out->weights[i] = number_of(properties, weights[i]);
+    out->chooser = chooser_kind_of(text_of(properties, "requestdistribution"));
+    out->hotspot_data = number_of(properties, "hotspotdatafraction");
+    out->hotspot_operations = number_of(properties, "hotspotopnfraction");
+    out->exponential_percentile = number_of(properties, "exponential.percentile");
+    out->exponential_fraction = number_of(properties, "exponential.frac");
+    out->scan_rows_min = count_of(properties, "minscanlength");
+    out->scan_rows_max = count_of(properties, "maxscanlength");
+    out->scan_is_zipfian = strcmp(text_of(properties, "scanlengthdistribution"), "zipfian") == 0;
+}
+
+static void workload_read_client(const struct properties *properties, struct workload *out)
+{
+    out->has_thread_count = properties_find(properties, "threadcount") != NULL;
+    out->thread_count = count_of(properties, "threadcount");
+    out->target_per_second = count_of(properties, "target");
+    out->seconds_max = count_of(properties, "maxexecutiontime");
+    out->has_seed = text_of(properties, "kiwi.seed")[0] != 0;
+    out->seed = count_of(properties, "kiwi.seed");
+    snprintf(out->durability, sizeof out->durability, "%s", text_of(properties, "kiwi.durability"));
+}
+
+/* Relations between properties that no single rule can see. */
+static enum kiwi_status workload_check(const struct workload *workload, struct lint *lint)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < OPERATION_COUNT; i++)
+        sum += workload->weights[i];
+    if (sum <= 0)
+        TRY(lint_add(lint, LINT_ERROR, "%s: all proportions are zero", workload->name));
+    if (workload->scan_rows_min > workload->scan_rows_max)
+        TRY(lint_add(lint, LINT_ERROR, "%s: minscanlength %llu is above maxscanlength %llu",
+                     workload->name, (unsigned long long)workload->scan_rows_min,
+                     (unsigned long long)workload->scan_rows_max));
+    if (workload->values.field_bytes_min > workload->values.field_bytes_max)
+        TRY(lint_add(lint, LINT_ERROR, "%s: minfieldlength is above fieldlength", workload->name));
+    if (value_bytes_max(&workload->values) > KIWI_VALUE_BYTES_MAX)
+        TRY(lint_add(lint, LINT_ERROR, "%s: a record of %llu bytes is above the limit of %u",
+                     workload->name, (unsigned long long)value_bytes_max(&workload->values),
+                     KIWI_VALUE_BYTES_MAX));
+    /* In the original this divides by zero or never ends. */
+    if (workload->insert_start + workload->insert_count > workload->record_count
+        && workload->record_count > 0)
+        TRY(lint_add(lint, LINT_ERROR, "%s: insertstart + insertcount is beyond recordcount %llu",
+                     workload->name, (unsigned long long)workload->record_count));
+    if (workload->record_count > 0 && workload->insert_count == 0)
+        TRY(lint_add(lint, LINT_ERROR, "%s: no records: insertstart is at or beyond recordcount",
+                     workload->name));
+    return KIWI_OK;
+}
+
+enum kiwi_status workload_read(const struct properties *properties, const char *name,
+                               struct lint *lint, struct workload *out)
+{
+    const char *slash = strrchr(name, '/');
+
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "%s", slash != NULL ? slash + 1 : name);
+    TRY(lint_properties(lint, properties));
+    workload_read_data(properties, out);
+    workload_read_mix(properties, out);
+    workload_read_client(properties, out);
+    TRY(workload_check(out, lint));
+    for (size_t i = 0; i < lint->count; i++)
+        if (lint->findings[i].kind == LINT_ERROR)
+            return FAIL(KIWI_INVALID, "%s", lint->findings[i].text);
+    return KIWI_OK;
+}
+
+uint64_t workload_expected_inserts(const struct workload *workload)
+{
+    return (uint64_t)((double)workload->operation_count * workload->weights[OPERATION_INSERT] * 2.0);
+}
+
+bool workload_inserts(const struct workload *workload)
+{
+    return workload->weights[OPERATION_INSERT] > 0;
+}
+
+bool workload_writes(const struct workload *workload)
+{
+    return workload->weights[OPERATION_INSERT] > 0 || workload->weights[OPERATION_UPDATE] > 0
+        || workload->weights[OPERATION_MODIFY] > 0;
+}
+
+bool workload_scans(const struct workload *workload)
+{
+    return workload->weights[OPERATION_SCAN] > 0;
+}

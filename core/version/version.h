@@ -22,8 +22,12 @@ struct table_place {
 struct run {
     uint64_t           id;          /* newer runs of a level have greater ids */
     uint32_t           table_count;
+    uint32_t           refs;        /* versions that share it; private */
     uint64_t           bytes;       /* file bytes, narrowed parts included */
     uint64_t           entry_count;
+    uint64_t           tombstone_count;
+    const uint64_t    *heads;       /* of the largest keys, behind their common prefix; private */
+    size_t             prefix_bytes; /* private */
     struct table_place places[];    /* in key order */
 };
 
@@ -51,27 +55,51 @@ struct version_edit {
     struct wal_position   log_position;     /* group 0: unchanged; where replay starts */
 };
 
+static inline bool version_edit_has_tables(const struct version_edit *edit)
+{
+    return edit->added_count + edit->removed_count + edit->narrowed_count > 0;
+}
+
 /* ---- the set of live versions of one shard ---- */
 struct version_set;
 
 MUST_USE enum kiwi_status version_set_open(struct version_set **out);
-void                      version_set_close(struct version_set *set); /* no version may be held */
+/* Closes the tables too, those of the present version and obsolete ones that nobody took. No version
+ * may be held. NULL is fine. */
+void                      version_set_close(struct version_set *set);
+/* The same with another end for the tables. */
+void                      version_set_close_with(struct version_set *set,
+                                                 void (*table_end)(struct table *table));
 /* Holds the present version. */
 struct version *version_hold(struct version_set *set);
 void            version_release(struct version *version);
 const struct version *version_present(const struct version_set *set);
-/* Makes the next version; takes over one reference of each added table (on failure the caller keeps
- * them). KIWI_INVALID when the edit does not fit. */
+/*
+ * Makes the next version; takes over each added table (on failure, which changes nothing, the caller
+ * keeps them). KIWI_INVALID when the edit does not fit, with the table's id.
+ *
+ * added     to the run of that level with that id, or to a new one; runs stand by id, newest first.
+ *           A table that the same edit removes is moved and stays as narrowed as it was. table->refs
+ *           and table->level are set here, whatever they were.
+ * narrowed  may name a table that the same edit adds. above must be greater than the bound before
+ *           and smaller than the table's largest key.
+ * An edit without tables makes no version.
+ */
 MUST_USE enum kiwi_status version_apply(struct version_set *set, const struct version_edit *edit);
 /* Tables that no version shows any more, one at a time, NULL when none: the caller closes each and
- * recycles or removes its file. */
+ * recycles or removes its file, but not before the edit that removed it is durable. */
 struct table *version_obsolete_take(struct version_set *set);
+/* Edits applied so far that named tables. */
+uint64_t      version_change_count(const struct version_set *set);
 
 /* The place in a run that may hold key, or NULL. */
 const struct table_place *run_find(const struct run *run, struct bytes key);
 /* Index of the first place whose largest key is >= key; table_count when none. */
 uint32_t                  run_lower_bound(const struct run *run, struct bytes key);
 uint64_t version_level_bytes(const struct version *version, uint32_t level);
+uint64_t version_level_entry_count(const struct version *version, uint32_t level);
+uint64_t version_level_tombstone_count(const struct version *version, uint32_t level);
+uint32_t version_level_table_count(const struct version *version, uint32_t level);
 /* True when any level below `level` has a table whose range overlaps [smallest, largest]. */
 bool     version_overlaps_below(const struct version *version, uint32_t level,
                                 struct bytes smallest, struct bytes largest);

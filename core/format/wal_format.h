@@ -19,6 +19,7 @@
 
 #include "core/base/entry.h"
 #include "core/format/database_id.h"
+#include "kiwi/limits.h"
 
 #define WAL_MAGIC         0x01474f4c4957494bull /* "KIWILOG\1" */
 #define WAL_VERSION       1u
@@ -28,7 +29,6 @@
 #define WAL_HEADER_BYTES  4096u                 /* the ring begins here */
 #define WAL_LIFE_AT       512u                  /* of the first slot, and the size of a slot */
 #define WAL_LIFE_COUNT    2u
-#define WAL_PART_COUNT_MAX 4096u                /* parts in one batch record */
 
 /*
  *   at  size  field
@@ -166,8 +166,8 @@ enum wal_kind {
 
 /* The bytes a record of an entry needs beyond its key and value, at most. */
 #define WAL_ENTRY_OVERHEAD_BYTES 22u
-/* The least an entry record takes: five one-byte headers and two empty spans. */
-#define WAL_ENTRY_BYTES_MIN      7u
+/* The least an entry record takes: five headers and two empty spans. */
+#define WAL_ENTRY_BYTES_MIN      8u
 
 static inline uint64_t wal_entry_bound(const struct entry *entry)
 {
@@ -179,9 +179,10 @@ static inline uint64_t wal_batch_bound(uint32_t part_count)
     return 20 + 15 * (uint64_t)part_count;
 }
 
-struct wal_batch_part {
+/* One part of a batch over several shards: where its other parts are. */
+struct wal_part {
     uint32_t shard;
-    uint64_t sequence;
+    uint64_t sequence; /* of the part's last entry in that shard */
 };
 
 /* Writes one record and returns its end. At least the bound must be writable at target. */
@@ -189,11 +190,11 @@ uint8_t *wal_entry_encode(uint8_t *target, const struct entry *entry, uint64_t f
                           uint64_t seed);
 
 struct wal_batch {
-    uint64_t                     sequence;    /* of the first entry */
-    uint32_t                     entry_count; /* entry records that follow and belong to it */
-    uint32_t                     part_count;
-    const struct wal_batch_part *parts;       /* encoding only */
-    const uint8_t               *encoded_parts; /* decoding only: for wal_batch_part_decode */
+    uint64_t               sequence;      /* of the first entry */
+    uint32_t               entry_count;   /* entry records that follow and belong to it */
+    uint32_t               part_count;
+    const struct wal_part *parts;         /* encoding only */
+    const uint8_t         *encoded_parts; /* decoding only: for wal_part_decode */
 };
 
 uint8_t *wal_batch_encode(uint8_t *target, const struct wal_batch *batch, uint64_t first_sequence,
@@ -210,4 +211,4 @@ struct wal_record {
 const uint8_t *wal_record_decode(const uint8_t *source, const uint8_t *end,
                                  uint64_t first_sequence, uint64_t seed, struct wal_record *out);
 /* Walks the parts of a decoded batch: start with encoded_parts, part_count times. */
-const uint8_t *wal_batch_part_decode(const uint8_t *source, struct wal_batch_part *out);
+const uint8_t *wal_part_decode(const uint8_t *source, struct wal_part *out);

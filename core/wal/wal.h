@@ -20,13 +20,12 @@
 #pragma once
 
 #include "core/base/entry.h"
+#include "core/format/wal_format.h"
 #include "io/io.h"
 
 #define WAL_GROUPS_IN_FLIGHT 4u
 
 struct wal;
-
-struct database_id { uint8_t bytes[16]; };
 
 struct wal_options {
     struct io         *io;          /* borrowed */
@@ -41,12 +40,6 @@ struct wal_options {
 struct wal_position {
     uint64_t group;  /* number of the group that begins here; from 1, never reused */
     uint64_t offset; /* in the ring file */
-};
-
-/* One part of a batch over several shards: where its other parts are. */
-struct wal_part {
-    uint32_t shard;
-    uint64_t sequence; /* of the part's last entry in that shard */
 };
 
 /* What is appended atomically: all of it is replayed, or none. */
@@ -101,6 +94,7 @@ enum wal_verdict {
     WAL_NO_ROOM,   /* tail or ring is full: cut, write or trim, then try again */
     WAL_TOO_LARGE, /* can never fit the ring */
     WAL_STOPPED,   /* an earlier group write failed */
+    WAL_NO_MEMORY, /* no heap for an append beyond 256 KiB; nothing was appended */
 };
 
 /*
@@ -109,7 +103,11 @@ enum wal_verdict {
  * in a heap buffer, and are safe only when that group is done.
  */
 MUST_USE enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append);
-/* True when the last append went around the tail. */
+/* What wal_append would answer now to count entries of together bytes of keys and values (plus the
+ * parts of a cross-shard batch), by an estimate that is never too optimistic. */
+enum wal_verdict wal_room(const struct wal *wal, uint64_t bytes, uint32_t count);
+/* True while an append that went around the tail is not written yet: it, and everything appended
+ * after it, survives the death of the process only once durable. */
 bool wal_needs_write(const struct wal *wal);
 
 /* NULL when nothing is staged or WAL_GROUPS_IN_FLIGHT groups are out. */
@@ -123,7 +121,7 @@ struct wal_group *wal_mark_cut(struct wal *wal, bool is_seal);
 
 uint64_t            wal_appended_sequence(const struct wal *wal);
 uint64_t            wal_durable_sequence(const struct wal *wal);
-uint64_t            wal_staged_bytes(const struct wal *wal);   /* in the open group */
+uint64_t            wal_staged_bytes(const struct wal *wal);   /* appended, not yet handed out */
 uint32_t            wal_groups_out(const struct wal *wal);
 enum kiwi_status    wal_status(const struct wal *wal);         /* KIWI_OK, or why the log stopped */
 /* Where replay must start so that it sees everything appended from now on. */

@@ -1,0 +1,303 @@
+/*
+ * wal_append.c: appends, groups out and back, room and trim.
+ */
+#include "tests/unit/wal_harness.h"
+
+#define MIB (1ull << 20)
+
+static void new_log_starts_at_group_one_behind_the_header(void **state)
+{
+    struct harness harness;
+
+    (void)state;
+    harness_open(&harness, 1 * MIB, 256 << 10);
+    assert_int_equal(wal_position_now(harness.wal).group, 1);
+    assert_int_equal(wal_position_now(harness.wal).offset, WAL_HEADER_BYTES);
+    assert_int_equal(wal_appended_sequence(harness.wal), 0);
+    assert_int_equal(wal_ring_used_bytes(harness.wal), 0);
+    assert_null(wal_group_cut(harness.wal));
+    assert_null(wal_mark_cut(harness.wal, false));
+    harness_close(&harness);
+}
+
+static void append_becomes_durable_when_its_group_is_done(void **state)
+{
+    struct harness    harness;
+    struct wal_group *group;
+
+    (void)state;
+    harness_open(&harness, 1 * MIB, 256 << 10);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    assert_int_equal(wal_appended_sequence(harness.wal), 2);
+    assert_int_equal(wal_durable_sequence(harness.wal), 0);
+    assert_true(wal_staged_bytes(harness.wal) > 0);
+    group = harness_cut(&harness);
+    assert_non_null(group);
+    assert_int_equal(group->number, 1);
+    assert_int_equal(group->sequence_last, 2);
+    assert_int_equal(wal_staged_bytes(harness.wal), 0);
+    assert_int_equal(wal_groups_out(harness.wal), 1);
+    harness_group_write(&harness, group);
+    assert_int_equal(wal_durable_sequence(harness.wal), 2);
+    assert_int_equal(wal_counters(harness.wal).records, 2);
+    assert_int_equal(wal_counters(harness.wal).groups, 1);
+    harness_close(&harness);
+}
+
+static void groups_become_durable_in_order_however_they_come_back(void **state)
+{
+    struct harness    harness;
+    struct wal_group *groups[WAL_GROUPS_IN_FLIGHT];
+
+    (void)state;
+    harness_open(&harness, 1 * MIB, 256 << 10);
+    for (uint32_t i = 0; i < WAL_GROUPS_IN_FLIGHT; i++) {
+        assert_int_equal(harness_append(&harness), WAL_APPENDED);
+        groups[i] = harness_cut(&harness);
+        assert_non_null(groups[i]);
+    }
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    assert_null(harness_cut(&harness));
+    harness_group_write(&harness, groups[3]);
+    harness_group_write(&harness, groups[1]);
+    assert_int_equal(wal_durable_sequence(harness.wal), 0);
+    harness_group_write(&harness, groups[0]);
+    assert_int_equal(wal_durable_sequence(harness.wal), 2);
+    harness_group_write(&harness, groups[2]);
+    assert_int_equal(wal_durable_sequence(harness.wal), 4);
+    assert_int_equal(harness_flush(&harness), 1);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_count, 5);
+    harness_close(&harness);
+}
+
+static void failed_group_stops_the_log_for_good(void **state)
+{
+    struct harness    harness;
+    struct wal_group *first, *second;
+
+    (void)state;
+    harness_open(&harness, 1 * MIB, 256 << 10);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    first = wal_group_cut(harness.wal);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    second = wal_group_cut(harness.wal);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    second->request.status = KIWI_IO;
+    wal_group_done(harness.wal, second);
+    assert_int_equal(wal_status(harness.wal), KIWI_IO);
+    assert_int_equal(harness_append(&harness), WAL_STOPPED);
+    assert_int_equal(harness_append_batch(&harness, 3, 0), WAL_STOPPED);
+    assert_null(wal_group_cut(harness.wal));
+    /* What was written before still counts. */
+    harness_group_write(&harness, first);
+    assert_int_equal(wal_durable_sequence(harness.wal), 1);
+    assert_int_equal(wal_status(harness.wal), KIWI_IO);
+    assert_null(wal_mark_cut(harness.wal, true));
+    harness_close(&harness);
+}
+
+static void full_ring_refuses_until_it_is_trimmed(void **state)
+{
+    struct harness      harness;
+    struct wal_position middle = { 0 };
+    uint64_t            appended;
+
+    (void)state;
+    harness_open(&harness, 256 << 10, 64 << 10);
+    for (appended = 0; harness_append(&harness) == WAL_APPENDED; appended++) {
+        harness_flush(&harness);
+        if (appended == 20)
+            middle = wal_position_now(harness.wal);
+    }
+    assert_int_equal(harness_append(&harness), WAL_NO_ROOM);
+    assert_true(appended > 20);
+    assert_true(wal_ring_used_bytes(harness.wal) <= wal_ring_bytes(harness.wal));
+    wal_trim(harness.wal, middle);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    harness_flush(&harness);
+    harness.position = middle;
+    harness.sequence_after = 21;
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_last, appended + 1);
+    /* Full again after the recovery, and the seal still finds its place. */
+    while (harness_append(&harness) == WAL_APPENDED)
+        harness_flush(&harness);
+    harness_group_write(&harness, wal_mark_cut(harness.wal, true));
+    harness_close(&harness);
+}
+
+static void full_tail_refuses_until_groups_are_done(void **state)
+{
+    struct harness    harness;
+    struct wal_group *group;
+    uint64_t          appended;
+
+    (void)state;
+    harness_open(&harness, 4 * MIB, 64 << 10);
+    while (harness_append(&harness) == WAL_APPENDED)
+        continue;
+    appended = wal_appended_sequence(harness.wal);
+    assert_int_equal(harness_append(&harness), WAL_NO_ROOM);
+    group = harness_cut(&harness);
+    assert_int_equal(harness_append(&harness), WAL_NO_ROOM);
+    harness_group_write(&harness, group);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    /* As the process dies, the tail alone has nearly everything. */
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_last, appended + 1);
+    assert_true(harness.recovery.tail_record_count > 0);
+    harness_close(&harness);
+}
+
+static void append_beyond_the_ring_is_refused_for_good(void **state)
+{
+    struct harness harness;
+
+    (void)state;
+    harness_open(&harness, 256 << 10, 64 << 10);
+    harness.large_every = 2;
+    harness.large_bytes = 128 << 10;
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    assert_int_equal(harness_append(&harness), WAL_TOO_LARGE);
+    harness.large_bytes = 100 << 10;
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    harness_close(&harness);
+}
+
+/* Goal: large values keep their order among small ones, and room is found wherever the ring's end
+ * happens to be. Method: sizes up to the largest allowed, many laps, a replay now and then. */
+static void large_appends_keep_their_order(void **state)
+{
+    struct harness harness;
+    uint64_t       seed = harness_seed();
+
+    (void)state;
+    harness_open(&harness, 4 * MIB, 1 * MIB);
+    for (uint32_t round = 0; round < 60; round++) {
+        harness.large_every = 3;
+        harness.large_bytes = 250000 + harness_random(&seed) % 1700000;
+        for (uint32_t i = 0; i < 8; i++) {
+            enum wal_verdict verdict = harness_append(&harness);
+
+            if (verdict == WAL_NO_ROOM) {
+                harness_flush(&harness);
+                harness_trim(&harness);
+                verdict = harness_append(&harness);
+            }
+            assert_int_equal(verdict, WAL_APPENDED);
+            if (wal_appended_sequence(harness.wal) % 3 == 0 && harness.large_bytes > 256 << 10)
+                assert_true(wal_needs_write(harness.wal));
+        }
+        harness_flush(&harness);
+        assert_false(wal_needs_write(harness.wal));
+        if (round % 4 == 0) {
+            uint64_t appended = wal_appended_sequence(harness.wal);
+
+            assert_int_equal(harness_reopen(&harness), KIWI_OK);
+            assert_int_equal(harness.replayed_last, appended);
+        }
+        harness_trim(&harness);
+    }
+    harness_close(&harness);
+}
+
+static void ring_wraps_many_times(void **state)
+{
+    struct harness harness;
+    uint64_t       seed = harness_seed();
+
+    (void)state;
+    harness_open(&harness, 128 << 10, 64 << 10);
+    for (uint32_t round = 0; round < 3000; round++) {
+        uint32_t count = (uint32_t)(harness_random(&seed) % 40) + 1;
+
+        if (harness_append_batch(&harness, count, count % 3) == WAL_NO_ROOM) {
+            harness_flush(&harness);
+            harness_trim(&harness);
+        }
+        if (harness_random(&seed) % 4 == 0)
+            harness_flush(&harness);
+        if (harness_random(&seed) % 50 == 0) {
+            uint64_t appended = wal_appended_sequence(harness.wal);
+
+            assert_int_equal(harness_reopen(&harness), KIWI_OK);
+            assert_int_equal(harness.replayed_last, appended);
+        }
+    }
+    assert_true(wal_position_now(harness.wal).group > 100);
+    harness_close(&harness);
+}
+
+static void mark_is_cut_once_for_what_became_durable(void **state)
+{
+    struct harness    harness;
+    struct wal_group *mark;
+
+    (void)state;
+    harness_open(&harness, 256 << 10, 64 << 10);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    assert_null(wal_mark_cut(harness.wal, false));
+    harness_flush(&harness);
+    mark = wal_mark_cut(harness.wal, false);
+    assert_non_null(mark);
+    assert_null(wal_mark_cut(harness.wal, false));
+    harness_group_write(&harness, mark);
+    assert_null(wal_mark_cut(harness.wal, false));
+    assert_int_equal(wal_durable_sequence(harness.wal), 1);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_null(wal_mark_cut(harness.wal, false));
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    harness_flush(&harness);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_non_null(mark = wal_mark_cut(harness.wal, false));
+    harness_group_write(&harness, mark);
+    harness_close(&harness);
+}
+
+static void closed_groups_wait_for_their_turn(void **state)
+{
+    struct harness    harness;
+    struct wal_group *groups[WAL_GROUPS_IN_FLIGHT];
+    uint64_t          appended;
+
+    (void)state;
+    harness_open(&harness, 16 * MIB, 4 * MIB);
+    harness.value_bytes = 60000;
+    while (wal_staged_bytes(harness.wal) < 3 * MIB)
+        assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    appended = wal_appended_sequence(harness.wal);
+    for (uint32_t i = 0; i < WAL_GROUPS_IN_FLIGHT; i++) {
+        groups[i] = harness_cut(&harness);
+        assert_non_null(groups[i]);
+        assert_int_equal(groups[i]->number, i + 1);
+    }
+    assert_null(wal_group_cut(harness.wal));
+    for (uint32_t i = WAL_GROUPS_IN_FLIGHT; i-- > 0;)
+        harness_group_write(&harness, groups[i]);
+    assert_true(harness_flush(&harness) > 0);
+    assert_int_equal(wal_durable_sequence(harness.wal), appended);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_last, appended);
+    harness_close(&harness);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_log_starts_at_group_one_behind_the_header),
+        cmocka_unit_test(append_becomes_durable_when_its_group_is_done),
+        cmocka_unit_test(groups_become_durable_in_order_however_they_come_back),
+        cmocka_unit_test(failed_group_stops_the_log_for_good),
+        cmocka_unit_test(full_ring_refuses_until_it_is_trimmed),
+        cmocka_unit_test(full_tail_refuses_until_groups_are_done),
+        cmocka_unit_test(append_beyond_the_ring_is_refused_for_good),
+        cmocka_unit_test(large_appends_keep_their_order),
+        cmocka_unit_test(ring_wraps_many_times),
+        cmocka_unit_test(mark_is_cut_once_for_what_became_durable),
+        cmocka_unit_test(closed_groups_wait_for_their_turn),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

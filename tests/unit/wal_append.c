@@ -187,7 +187,7 @@ static void large_appends_keep_their_order(void **state)
                 verdict = harness_append(&harness);
             }
             assert_int_equal(verdict, WAL_APPENDED);
-            if (wal_appended_sequence(harness.wal) % 3 == 0 && harness.large_bytes > 256 << 10)
+            if (wal_appended_sequence(harness.wal) % 3 == 0 && harness.large_bytes > 512 << 10)
                 assert_true(wal_needs_write(harness.wal));
         }
         harness_flush(&harness);

@@ -4,7 +4,8 @@
  * Owns     nothing but open files and queues; a struct io is one backend instance.
  * Backends io_uring (uring.c), plain system calls (posix.c), simulated disk (simulated.c).
  * Thread   struct io and struct io_file: any thread. struct io_queue: one thread at a time, the one
- *          that first polls it (a ring is made lazily by the polling thread).
+ *          that first polls it (a ring is made lazily by the polling thread). It may move to another
+ *          thread, or be closed by one, only with nothing at the device: polled until pending is 0.
  * Direct   files opened with IO_DIRECT take buffers, offsets and sizes in multiples of 4 KiB.
  * Errors   errno becomes enum kiwi_status here (ENOSPC, EDQUOT: KIWI_FULL; the rest KIWI_IO) and is
  *          unknown above; the text names path, offset and cause. Short transfers, EINTR and EAGAIN

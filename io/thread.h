@@ -17,6 +17,7 @@ void     thread_join(struct thread *thread); /* frees it; NULL is fine */
 uint32_t thread_cpu_count(void);             /* usable by this process */
 uint64_t thread_cpu_ns(void);                /* processor time of the whole process */
 uint32_t thread_process_id(void);
+void     thread_yield(void);                 /* lets another runnable thread have the processor */
 
 /* Sleeps while *word == expected, up to timeout_ns; may return early for no reason. */
 void park(_Atomic uint32_t *word, uint32_t expected, uint64_t timeout_ns);

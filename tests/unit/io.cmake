@@ -1,0 +1,6 @@
+#foreach(backend posix uring)
+#  kiwi_test(test_io_backend_${backend} SOURCES unit/io_backend.c LINK room_io ARGS ${backend} LABELS io)
+#endforeach()
+kiwi_test(test_io_scheduler SOURCES unit/io_scheduler.c LINK room_io LABELS io)
+kiwi_test(test_io_buffers SOURCES unit/io_buffers.c LINK room_io LABELS io)
+kiwi_test(test_io_thread SOURCES unit/io_thread.c LINK room_io LABELS io)

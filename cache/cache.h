@@ -35,6 +35,8 @@ struct cached_record {
 };
 
 void cache_prefetch(const struct cache *cache, uint64_t hash);
+/* Some time after cache_prefetch: brings the record itself. For lookups in waves. */
+void cache_prefetch_record(const struct cache *cache, uint64_t hash);
 bool cache_record_find(struct cache *cache, uint64_t hash, struct bytes key,
                        struct cached_record *out);
 /*

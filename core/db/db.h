@@ -1,0 +1,67 @@
+/*
+ * db.h: what the files of this room share: one open database.
+ */
+#pragma once
+
+#include "core/shard/batch.h"
+#include "core/shard/shard.h"
+#include "io/thread.h"
+#include "kiwi/kiwi.h"
+
+struct engine_thread {
+    struct kiwi_context *context;
+    struct thread       *thread;
+    struct kiwi_db      *db;
+    uint32_t             shard;
+    _Atomic uint32_t     must_stop;
+};
+
+struct kiwi_db {
+    struct io          *io;
+    bool                owns_io;
+    struct kiwi_options options;       /* derived */
+    char               *directory;
+    struct io_file     *lock;
+    struct database_id  database;
+    uint64_t            hash_seed;
+    uint32_t            shard_count;
+    struct shard       *shards[KIWI_SHARD_COUNT_MAX];
+    struct engine_thread threads[KIWI_SHARD_COUNT_MAX];
+    uint32_t            thread_count;
+    _Atomic uint32_t    context_count;
+};
+
+struct kiwi_context {
+    struct context   engine;  /* first: the shards know only this */
+    struct kiwi_db  *db;
+};
+
+static inline struct kiwi_context *context_public(struct context *context)
+{
+    return container_of(context, struct kiwi_context, engine);
+}
+
+/* Top bits of the hash by multiply-shift: no division, any shard count. */
+static inline uint32_t route_shard(const struct kiwi_db *db, uint64_t hash)
+{
+    return (uint32_t)(((hash >> 32) * db->shard_count) >> 32);
+}
+
+/* ---- operations.c ---- */
+/* Checks and starts one operation; its result is told by is_done (is_blocking) or by the list. */
+void operation_start(struct kiwi_context *context, struct kiwi_op *op, bool is_blocking);
+/* Polls until the operation is done. */
+void operation_wait(struct kiwi_context *context, struct kiwi_op *op);
+
+/* ---- iterator.c ---- */
+void iterator_start(struct kiwi_op *op);
+void iterator_scan_arrived(struct scan *scan);
+
+/* ---- options.c ---- */
+void options_derive(struct kiwi_options *options, uint32_t shard_count);
+
+/* ---- identity.c ---- */
+/* KIWI_NOT_FOUND with a clear text when the directory holds no database. */
+MUST_USE enum kiwi_status identity_exists(struct kiwi_db *db);
+/* Reads or creates the file that says what the directory is. */
+MUST_USE enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *options);

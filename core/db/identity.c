@@ -1,0 +1,172 @@
+/*
+ * identity.c: the file IDENTITY: that this directory is a database, which one, in which format, over
+ * how many shards. A msgpack map behind 8 magic bytes, closed by a checksum.
+ */
+#include "core/db/db.h"
+
+#include <inttypes.h>
+#include <msgpack.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/hash.h"
+#include "core/base/memory.h"
+
+#define IDENTITY_MAGIC     "KIWIDB\r\n"
+#define IDENTITY_VERSION   1u
+#define IDENTITY_BYTES_MAX 4096u
+
+struct identity {
+    struct database_id id;
+    uint64_t           version, shard_count, hash_seed;
+    bool               has_id;
+};
+
+static void pack_number(msgpack_packer *packer, const char *name, uint64_t value)
+{
+    msgpack_pack_str(packer, strlen(name));
+    msgpack_pack_str_body(packer, name, strlen(name));
+    msgpack_pack_uint64(packer, value);
+}
+
+static enum kiwi_status identity_write(struct io *io, const char *path,
+                                       const struct identity *identity)
+{
+    msgpack_sbuffer  buffer;
+    msgpack_packer   packer;
+    enum kiwi_status status;
+    le64             checksum;
+
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    msgpack_sbuffer_write(&buffer, IDENTITY_MAGIC, 8);
+    msgpack_pack_map(&packer, 4);
+    pack_number(&packer, "version", identity->version);
+    pack_number(&packer, "shards", identity->shard_count);
+    pack_number(&packer, "hash_seed", identity->hash_seed);
+    msgpack_pack_str(&packer, 2);
+    msgpack_pack_str_body(&packer, "id", 2);
+    msgpack_pack_bin(&packer, sizeof identity->id);
+    msgpack_pack_bin_body(&packer, identity->id.bytes, sizeof identity->id);
+    checksum = le64_of(hash_checksum(buffer.data, buffer.size, IDENTITY_VERSION));
+    msgpack_sbuffer_write(&buffer, (const char *)checksum.b, sizeof checksum);
+    status = io_write_whole(io, path, buffer.data, buffer.size);
+    msgpack_sbuffer_destroy(&buffer);
+    return status;
+}
+
+static bool name_is(const msgpack_object *key, const char *name)
+{
+    return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name)
+        && memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
+}
+
+static void field_take(struct identity *identity, const msgpack_object_kv *field)
+{
+    const msgpack_object *value = &field->val;
+
+    if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        if (name_is(&field->key, "version"))
+            identity->version = value->via.u64;
+        else if (name_is(&field->key, "shards"))
+            identity->shard_count = value->via.u64;
+        else if (name_is(&field->key, "hash_seed"))
+            identity->hash_seed = value->via.u64;
+    } else if (value->type == MSGPACK_OBJECT_BIN && name_is(&field->key, "id")
+               && value->via.bin.size == sizeof identity->id) {
+        memcpy(identity->id.bytes, value->via.bin.ptr, sizeof identity->id);
+        identity->has_id = true;
+    }
+}
+
+/* The one door from the bytes of IDENTITY to a struct identity that may be trusted. */
+static enum kiwi_status identity_check(const char *path, const uint8_t *data, size_t bytes,
+                                       struct identity *identity)
+{
+    msgpack_unpacked unpacked;
+    size_t           at = 0;
+    le64             checksum;
+
+    memset(identity, 0, sizeof *identity);
+    if (bytes < 16 + 1 || memcmp(data, IDENTITY_MAGIC, 8) != 0)
+        return FAIL(KIWI_CORRUPT, "%s at offset 0 is not the identity of a kiwi database", path);
+    memcpy(checksum.b, data + bytes - 8, 8);
+    if (le64_get(checksum) != hash_checksum(data, bytes - 8, IDENTITY_VERSION))
+        return FAIL(KIWI_CORRUPT, "%s: checksum at offset %zu does not match", path, bytes - 8);
+    msgpack_unpacked_init(&unpacked);
+    if (msgpack_unpack_next(&unpacked, (const char *)data + 8, bytes - 16, &at)
+            == MSGPACK_UNPACK_SUCCESS
+        && unpacked.data.type == MSGPACK_OBJECT_MAP)
+        for (uint32_t i = 0; i < unpacked.data.via.map.size; i++)
+            field_take(identity, &unpacked.data.via.map.ptr[i]);
+    msgpack_unpacked_destroy(&unpacked);
+    if (identity->version != IDENTITY_VERSION)
+        return FAIL(KIWI_UNSUPPORTED, "%s: format version %" PRIu64 "; this library reads version %u",
+                    path, identity->version, IDENTITY_VERSION);
+    if (!identity->has_id || identity->shard_count == 0
+        || identity->shard_count > KIWI_SHARD_COUNT_MAX)
+        return FAIL(KIWI_CORRUPT, "%s at offset 8: fields are missing or out of range", path);
+    return KIWI_OK;
+}
+
+static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_options *options,
+                                        const char *path, struct identity *identity)
+{
+    *identity = (struct identity){ .version = IDENTITY_VERSION, .has_id = true };
+    identity->shard_count = options->shard_count != 0 ? options->shard_count
+                          : min_u64(thread_cpu_count(), options->memory_bytes >> 20);
+    identity->shard_count = max_u64(1, min_u64(identity->shard_count, KIWI_SHARD_COUNT_MAX));
+    identity->hash_seed = io_random(db->io);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t word = io_random(db->io);
+        memcpy(identity->id.bytes + 8 * i, &word, sizeof word);
+    }
+    return identity_write(db->io, path, identity);
+}
+
+enum kiwi_status identity_exists(struct kiwi_db *db)
+{
+    char             path[4096];
+    void            *data = NULL;
+    size_t           bytes = 0;
+    enum kiwi_status status;
+
+    snprintf(path, sizeof path, "%.4000s/IDENTITY", db->directory);
+    status = io_read_whole(db->io, path, IDENTITY_BYTES_MAX, &data, &bytes);
+    memory_free(data);
+    if (status == KIWI_NOT_FOUND)
+        return FAIL(KIWI_NOT_FOUND, "%s is not a kiwi database (no IDENTITY), and create is off",
+                    db->directory);
+    return status;
+}
+
+enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *options)
+{
+    char             path[4096];
+    void            *data = NULL;
+    size_t           bytes = 0;
+    struct identity  identity;
+    enum kiwi_status status;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/IDENTITY", db->directory) >= sizeof path)
+        return FAIL(KIWI_INVALID, "the directory name is longer than %zu bytes", sizeof path - 16);
+    status = io_read_whole(db->io, path, IDENTITY_BYTES_MAX, &data, &bytes);
+    if (status == KIWI_NOT_FOUND && !options->create)
+        return FAIL(KIWI_NOT_FOUND, "%s is not a kiwi database (no IDENTITY), and create is off",
+                    db->directory);
+    if (status == KIWI_OK && options->must_be_new)
+        status = FAIL(KIWI_INVALID, "%s already holds a database", db->directory);
+    if (status == KIWI_OK)
+        status = identity_check(path, data, bytes, &identity);
+    else if (status == KIWI_NOT_FOUND)
+        status = identity_create(db, options, path, &identity);
+    memory_free(data);
+    TRY(status);
+    if (options->shard_count != 0 && options->shard_count != identity.shard_count)
+        return FAIL(KIWI_INVALID, "%s was created with %" PRIu64 " shards; shard_count is %u (0 takes "
+                    "what is there)", db->directory, identity.shard_count, options->shard_count);
+    db->database = identity.id;
+    db->hash_seed = identity.hash_seed;
+    db->shard_count = (uint32_t)identity.shard_count;
+    return KIWI_OK;
+}

@@ -1,0 +1,79 @@
+/*
+ * admission.c: slows writers smoothly before queues fill, and shares the shard's memory between
+ * memtables and caches.
+ *
+ * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the bucket
+ * that turns "so many nanoseconds per KiB" into a delay for each write.
+ */
+#include "core/shard/shard.h"
+
+#define DELAY_MAX_NS     1000000u /* of one write, by the pacer */
+#define BUCKET_SLACK_NS  100000u  /* short bursts pay nothing */
+#define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
+
+static struct pick_options pick_options_of(const struct shard *shard)
+{
+    const struct kiwi_options *options = &shard->options.options;
+
+    return (struct pick_options){
+        .level0_run_max = options->level0_run_max,
+        .level_run_max = options->level_run_max,
+        .memtable_bytes = options->memtable_bytes,
+        .last_level_ratio = 0.25,
+    };
+}
+
+void admission_update(struct shard *shard)
+{
+    const struct kiwi_options *options = &shard->options.options;
+    struct pick_options        pick = pick_options_of(shard);
+    struct pace_input          input = { 0 };
+    struct pace_output         output;
+
+    shard->debt_bytes = compaction_debt_bytes(version_present(shard->versions), &pick);
+    input.debt_bytes = shard->debt_bytes;
+    input.debt_soft_bytes = 4 * options->memtable_bytes * options->level0_run_max;
+    input.debt_hard_bytes = 3 * input.debt_soft_bytes;
+    input.frozen_count = shard->frozen_count;
+    input.frozen_max = FROZEN_RUNNING_MAX;
+    input.frozen_fill = memtable_bytes(shard->active);
+    input.memtable_bytes = shard->memtable_limit;
+    input.log_used_bytes = wal_ring_used_bytes(shard->wal);
+    input.log_bytes = wal_ring_bytes(shard->wal);
+    input.drain_bytes_per_second =
+        shard->drain_ns < 1000000 ? 0 : shard->drain_bytes * 1000 / (shard->drain_ns / 1000000);
+    pace(&input, &output);
+    shard->delay_ns_per_kib = output.delay_ns_per_kib;
+    shard->pace_reason = output.reason;
+    shard->background_share = output.background_share;
+}
+
+uint64_t admission_charge(struct shard *shard, uint64_t bytes)
+{
+    uint64_t now = io_now_ns(shard->options.io);
+    uint64_t cost = shard->delay_ns_per_kib * (bytes + 64) / 1024;
+    uint64_t ahead;
+
+    shard->pace_delay_until_ns = max_u64(shard->pace_delay_until_ns, now) + cost;
+    ahead = shard->pace_delay_until_ns - now;
+    if (ahead <= BUCKET_SLACK_NS)
+        return 0;
+    if (ahead > DELAY_MAX_NS)
+        shard->pace_delay_until_ns = now + DELAY_MAX_NS;
+    return min_u64(ahead, DELAY_MAX_NS);
+}
+
+void memory_rebalance(struct shard *shard)
+{
+    const struct kiwi_options *options = &shard->options.options;
+    uint64_t total = options->memory_bytes / shard->options.count;
+    uint64_t taken = 2 * shard->memtable_limit + total / 16;
+    uint64_t frozen = 0;
+
+    for (uint32_t i = 0; i < shard->frozen_count; i++)
+        frozen += memtable_bytes(shard->frozen[i]->memtable);
+    if (frozen > shard->memtable_limit)
+        taken += frozen - shard->memtable_limit;
+    cache_budget_set(shard->cache, taken + total / CACHE_SHARE_MIN > total
+                                       ? total / CACHE_SHARE_MIN : total - taken);
+}

@@ -1,0 +1,655 @@
+/*
+ * background.c: the runner's work: frozen memtables become tables, runs are merged, pictures are
+ * published.
+ *
+ *   frozen ─► job_flush ─┐                       ┌─ apply to the versions (token)
+ *                        ├─ steps, no token ─► publish ─ manifest write (device)
+ *   pick ─► job_compaction ┘                     └─ trim log, drop memtable, recycle files (token)
+ *
+ * Flushes run side by side and are published strictly oldest first.
+ */
+#include "core/shard/shard.h"
+
+#include <string.h>
+
+#include "core/base/memory.h"
+
+static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits its reserved field");
+
+#define IDLE_PICK_NS     500000000u
+#define RETRY_SOON_NS    100000u     /* somebody else was inside */
+#define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
+
+void background_wake(struct shard *shard)
+{
+    struct context *runner = shard->runner;
+
+    if (runner != NULL)
+        bell_ring(&runner->bell, runner->queue);
+}
+
+/* ---- memtables ---- */
+
+static struct frozen *frozen_take(struct shard *shard)
+{
+    struct frozen *frozen = memory_allocate_zeroed(sizeof *frozen);
+    uint64_t       chunk = shard->memtable_limit >= (16u << 20) ? 2u << 20
+                         : max_u64(shard->memtable_limit / 16 / 4096 * 4096, 16384);
+
+    if (frozen == NULL)
+        return NULL;
+    if (shard->slot_free_count > 0)
+        frozen->slot = shard->slot_free[--shard->slot_free_count];
+    else if (memtable_slot_open(chunk, &frozen->slot) != KIWI_OK) {
+        memory_free(frozen);
+        return NULL;
+    }
+    return frozen;
+}
+
+static void slot_give(struct shard *shard, struct memtable_slot *slot)
+{
+    if (shard->slot_free_count < ARRAY_COUNT(shard->slot_free))
+        shard->slot_free[shard->slot_free_count++] = slot;
+    else
+        memtable_slot_close(slot);
+}
+
+void frozen_release(struct shard *shard, struct frozen *frozen)
+{
+    if (!frozen->is_flushed || frozen->scan_holds > 0)
+        return;
+    memtable_close(frozen->memtable);
+    slot_give(shard, frozen->slot);
+    memory_free(frozen);
+}
+
+/* A fresh active memtable; the one before must have been put away. */
+static enum kiwi_status active_open(struct shard *shard, struct bytes prefix)
+{
+    struct frozen          *next = frozen_take(shard);
+    struct memtable_options options = { .expected_bytes = shard->memtable_limit, .prefix = prefix };
+    enum kiwi_status        status;
+
+    if (next == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for a memtable");
+    options.slot = next->slot;
+    status = memtable_open(&options, &next->memtable);
+    if (status != KIWI_OK) {
+        slot_give(shard, next->slot);
+        memory_free(next);
+        return status;
+    }
+    next->sequence_min = shard->sequence + 1;
+    next->sequence_last = shard->sequence;
+    shard->active = next->memtable;
+    shard->active_frozen = next;
+    return KIWI_OK;
+}
+
+enum kiwi_status memtable_rotate(struct shard *shard)
+{
+    struct frozen *full = shard->active_frozen;
+
+    assert(shard->frozen_count < SHARD_FROZEN_MAX);
+    TRY(active_open(shard, full == NULL ? bytes_of(NULL, 0)
+                                        : memtable_common_prefix(full->memtable)));
+    if (full == NULL)
+        return KIWI_OK; /* the first one */
+    memtable_freeze(full->memtable);
+    full->log_position = wal_position_now(shard->wal);
+    shard->frozen[shard->frozen_count++] = full;
+    memory_rebalance(shard);
+    admission_update(shard);
+    shard->wants_runner = true;
+    background_wake(shard);
+    return KIWI_OK;
+}
+
+/* ---- waiting for flushes and compactions ---- */
+
+static void flush_waiter_end(struct flush_waiter *waiter, enum kiwi_status status,
+                             struct context *executor)
+{
+    part_finish(waiter->part, status, executor);
+    memory_free((void *)(uintptr_t)waiter->first.data);
+    memory_free((void *)(uintptr_t)waiter->last.data);
+    memory_free(waiter);
+}
+
+void flush_wait(struct shard *shard, struct flush_waiter *waiter)
+{
+    if (memtable_entry_count(shard->active) > 0 && shard->frozen_count < SHARD_FROZEN_MAX
+        && shard->stopped == KIWI_OK && memtable_rotate(shard) != KIWI_OK)
+        shard->wants_runner = true;
+    waiter->sequence = shard->sequence;
+    waiter->next = shard->flush_waiters;
+    shard->flush_waiters = waiter;
+    shard->wants_runner = true;
+    background_wake(shard);
+}
+
+static void flush_waiters_check(struct shard *shard, struct context *runner)
+{
+    struct flush_waiter **link = &shard->flush_waiters;
+    enum kiwi_status      failure = shard->stopped != KIWI_OK ? shard->stopped : shard->job_status;
+
+    while (*link != NULL) {
+        struct flush_waiter   *waiter = *link;
+        struct compaction_plan plan = { 0 };
+        bool                   is_over = shard->frozen_count == 0
+                                      || waiter->sequence < shard->frozen[0]->sequence_min;
+
+        if (failure == KIWI_OK && is_over && waiter->then_compact) {
+            compaction_pick_range(version_present(shard->versions), waiter->first, waiter->last,
+                                  &plan);
+            is_over = plan.reason == COMPACTION_NONE && shard->compaction.job == NULL;
+        }
+        if (failure == KIWI_OK && !is_over) {
+            link = &waiter->next;
+            continue;
+        }
+        *link = waiter->next;
+        flush_waiter_end(waiter, failure, runner);
+    }
+}
+
+/* ---- opening jobs, inside ---- */
+
+static void block_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
+{
+    struct shard  *shard = context;
+    enum kiwi_tier tier = ref.kind == BLOCK_DATA ? KIWI_TIER_BLOCK
+                        : ref.kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
+
+    shard_enter(shard);
+    if (tier == KIWI_TIER_BLOCK)
+        cache_block_offer(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
+    else
+        cache_block_insert(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
+    shard_leave(shard, NULL);
+}
+
+static struct job_options job_options_of(struct shard *shard, uint64_t *snapshots)
+{
+    for (uint32_t i = 0; i < shard->snapshot_count; i++)
+        snapshots[i] = shard->snapshots[i].sequence;
+    return (struct job_options){
+        .io = shard->options.io,
+        .database = shard->options.database,
+        .directory = shard->directory,
+        .hash_seed = shard->options.hash_seed,
+        .table_bytes = shard->options.options.table_bytes,
+        .filter_bits_tiered = 14,
+        .filter_bits_last = 10,
+        .window_bytes = min_u64(256u << 10, max_u64(shard->memtable_limit / 16 / 4096 * 4096, 32768)),
+        .snapshots = snapshots,
+        .snapshot_count = shard->snapshot_count,
+        .block_done = block_warm,
+        .block_context = shard,
+    };
+}
+
+static void flushes_open(struct shard *shard, uint64_t *snapshots)
+{
+    uint32_t running = 0;
+
+    for (uint32_t i = 0; i < SHARD_FLUSH_MAX; i++)
+        running += shard->flushes[i].job != NULL;
+    for (uint32_t i = 0; i < shard->frozen_count; i++) {
+        struct frozen      *frozen = shard->frozen[i];
+        struct running_job *slot = NULL;
+        struct job_options  options;
+
+        if (frozen->is_flushing)
+            continue;
+        if (running >= min_u64(shard->options.options.flush_max_workers, SHARD_FLUSH_MAX))
+            return;
+        for (uint32_t k = 0; k < SHARD_FLUSH_MAX && slot == NULL; k++)
+            if (shard->flushes[k].job == NULL)
+                slot = &shard->flushes[k];
+        assert(slot != NULL);
+        options = job_options_of(shard, snapshots);
+        memset(slot, 0, sizeof *slot);
+        if (job_flush_open(&options, &frozen->memtable, 1, manifest_run_id_take(shard->manifest),
+                           &slot->job) != KIWI_OK) {
+            slot->job = NULL;
+            shard->retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+            return;
+        }
+        slot->inputs[0] = frozen;
+        slot->input_count = 1;
+        frozen->is_flushing = true;
+        running++;
+    }
+}
+
+static bool manual_plan(struct shard *shard, struct compaction_plan *plan)
+{
+    for (struct flush_waiter *w = shard->flush_waiters; w != NULL; w = w->next) {
+        if (!w->then_compact
+            || (shard->frozen_count > 0 && w->sequence >= shard->frozen[0]->sequence_min))
+            continue;
+        compaction_pick_range(version_present(shard->versions), w->first, w->last, plan);
+        if (plan->reason != COMPACTION_NONE)
+            return true;
+    }
+    return false;
+}
+
+static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t now)
+{
+    struct compaction_plan plan = { 0 };
+    struct pick_options    pick = {
+        .level0_run_max = shard->options.options.level0_run_max,
+        .level_run_max = shard->options.options.level_run_max,
+        .memtable_bytes = shard->options.options.memtable_bytes,
+        .last_level_ratio = 0.25,
+        .is_idle = now - shard->write_last_ns > IDLE_PICK_NS,
+    };
+    struct version    *version;
+    struct job_options options;
+    bool               is_manual = manual_plan(shard, &plan);
+    uint64_t           run_id;
+
+    if (!is_manual) {
+        if (!shard->pick_is_stale && (!pick.is_idle || shard->idle_pick_done))
+            return;
+        shard->pick_is_stale = false;
+        shard->idle_pick_done = pick.is_idle;
+        compaction_pick(version_present(shard->versions), &pick, &plan);
+        if (plan.reason == COMPACTION_NONE)
+            return;
+    }
+    version = version_hold(shard->versions);
+    options = job_options_of(shard, snapshots);
+    run_id = manifest_run_id_take(shard->manifest);
+    if (plan.takes_target_run && plan.target_level < KIWI_LEVEL_COUNT_MAX
+        && version->levels[plan.target_level].run_count > 0)
+        run_id = version->levels[plan.target_level]
+                     .runs[version->levels[plan.target_level].run_count - 1]->id;
+    memset(&shard->compaction, 0, sizeof shard->compaction);
+    shard->compaction.is_manual = is_manual;
+    if (job_compaction_open(&options, version, &plan, run_id, &shard->compaction.job) != KIWI_OK) {
+        shard->compaction.job = NULL;
+        version_release(version);
+        shard->retry_ns = now + RETRY_NS;
+    }
+}
+
+/* ---- publishing ---- */
+
+static void manifest_request_done(struct io_request *request)
+{
+    /* The requests of one edit lie in one array; reserved is the place in it. */
+    struct io_request  *first = request - request->reserved;
+    struct manifest_write *write = container_of(first, struct manifest_write, requests[0]);
+    struct running_job *running = container_of(write, struct running_job, write);
+    uint32_t            next = request->reserved + 1u;
+
+    running->write_status = request->status;
+    if (request->status != KIWI_OK || next == write->count) {
+        running->write_done = true;
+        return;
+    }
+    write->requests[next].reserved = (uint16_t)next;
+    write->requests[next].done = manifest_request_done;
+    io_queue_add(running->runner->queue, &write->requests[next]);
+}
+
+/* A batch over several shards must be durable everywhere before one of its parts can be read from a
+ * table, or a crash could leave half of it. */
+static bool siblings_are_durable(struct shard *shard, const struct frozen *frozen,
+                                 struct context *runner)
+{
+    bool all = true;
+
+    if (!frozen->has_needs)
+        return true;
+    for (uint32_t i = 0; i < shard->options.count; i++) {
+        struct shard *peer = shard->options.peers[i];
+
+        if (peer == shard
+            || atomic_load_explicit(&peer->durable_sequence, memory_order_acquire)
+                   >= frozen->needs_durable[i])
+            continue;
+        all = false;
+        /* Asking costs the peer's token while we hold ours: only if it is free this instant. */
+        if (shard_try_enter(peer)) {
+            if (peer->stopped == KIWI_OK)
+                commit_dispatch(peer, runner, true);
+            shard_leave(peer, runner);
+        }
+    }
+    return all;
+}
+
+static void publish_failed(struct shard *shard, struct running_job *running,
+                           enum kiwi_status status)
+{
+    shard->stopped = status;
+    running->is_publishing = false;
+    running->state = JOB_DONE; /* whatever it published is in the versions; nothing follows */
+    (void)running;
+}
+
+static void publish_start(struct shard *shard, struct running_job *running, struct context *runner)
+{
+    struct version_edit *edit = job_edit(running->job);
+    enum kiwi_status     status;
+
+    if (shard->stopped != KIWI_OK || manifest_is_busy(shard->manifest))
+        return;
+    if (job_kind(running->job) == JOB_FLUSH) {
+        struct frozen *frozen = running->inputs[0];
+
+        if (shard->frozen[0] != frozen || !siblings_are_durable(shard, frozen, runner))
+            return;
+        edit->flushed_sequence = frozen->sequence_last;
+        edit->log_position = frozen->log_position;
+    }
+    for (uint32_t i = 0; i < edit->added_count; i++)
+        shard->counters.levels[edit->added[i].level].compaction_out_bytes +=
+            job_kind(running->job) == JOB_COMPACTION ? edit->added[i].table->info.file_bytes : 0;
+    status = version_apply(shard->versions, edit);
+    if (status == KIWI_OK)
+        status = manifest_edit_start(shard->manifest, edit, &running->write);
+    if (status != KIWI_OK) {
+        publish_failed(shard, running, status);
+        return;
+    }
+    running->is_publishing = true;
+    running->write_done = false;
+    running->write_status = KIWI_OK;
+    running->runner = runner;
+    running->write.requests[0].reserved = 0;
+    running->write.requests[0].done = manifest_request_done;
+    io_queue_add(runner->queue, &running->write.requests[0]);
+}
+
+static void flush_finish(struct shard *shard, struct running_job *running)
+{
+    struct frozen *frozen = running->inputs[0];
+
+    assert(shard->frozen[0] == frozen);
+    wal_trim(shard->wal, frozen->log_position);
+    shard->frozen_count--;
+    memmove(&shard->frozen[0], &shard->frozen[1], shard->frozen_count * sizeof shard->frozen[0]);
+    frozen->is_flushed = true;
+    frozen_release(shard, frozen);
+    memory_rebalance(shard);
+}
+
+static void publish_finish(struct shard *shard, struct running_job *running)
+{
+    manifest_edit_done(shard->manifest, running->write_status);
+    if (running->write_status != KIWI_OK) {
+        publish_failed(shard, running, running->write_status);
+        return;
+    }
+    running->is_publishing = false;
+    if (job_kind(running->job) == JOB_FLUSH)
+        flush_finish(shard, running);
+    job_published(running->job, KIWI_OK);
+    running->state = JOB_RUNNABLE;
+    shard->pick_is_stale = true;
+    admission_update(shard);
+}
+
+/* ---- the end of a job, inside ---- */
+
+static void counters_add(struct shard *shard, const struct running_job *running)
+{
+    struct job_counters    done = job_counters(running->job);
+    struct shard_counters *counters = &shard->counters;
+
+    if (job_kind(running->job) == JOB_FLUSH) {
+        counters->flush_count++;
+        counters->flush_bytes += done.write_bytes;
+        counters->flush_ns += done.busy_ns;
+        counters->levels[0].flush_bytes += done.write_bytes;
+    } else {
+        counters->compaction_count++;
+        counters->compaction_read_bytes += done.read_bytes;
+        counters->compaction_write_bytes += done.write_bytes;
+        counters->compaction_ns += done.busy_ns;
+        for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++)
+            counters->levels[i].compaction_in_bytes += done.read_bytes_level[i];
+    }
+    counters->entries_dropped += done.entries_dropped + done.tombstones_dropped;
+    shard->drain_bytes += done.write_bytes;
+    shard->drain_ns += done.busy_ns;
+}
+
+static void remove_done(struct io_request *request)
+{
+    memory_free((void *)(uintptr_t)request->path);
+    memory_free(request);
+}
+
+static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id,
+                      struct context *runner)
+{
+    char              *path = NULL;
+    struct io_request *request;
+
+    table_files_give(shard->files, file, file_id, &path);
+    if (path == NULL)
+        return;
+    request = memory_allocate_zeroed(sizeof *request);
+    if (request == NULL) {
+        memory_free(path); /* the file stays until the next open adopts or removes it */
+        return;
+    }
+    request->verb = IO_REMOVE;
+    request->path = path;
+    request->class_of_service = IO_CLASS_COMPACTION;
+    request->done = remove_done;
+    io_queue_add(runner->queue, request);
+}
+
+static void obsolete_recycle(struct shard *shard, struct context *runner)
+{
+    struct table *table;
+
+    if (shard->stopped != KIWI_OK)
+        return; /* the manifest on disk may still name them */
+    while ((table = version_obsolete_take(shard->versions)) != NULL) {
+        struct io_file *file = table->file;
+        uint64_t        file_id = table->info.file_id;
+
+        cache_table_drop(shard->cache, table->info.id);
+        table->file = NULL;
+        table_close(table);
+        file_give(shard, file, file_id, runner);
+    }
+}
+
+static void job_end(struct shard *shard, struct running_job *running, struct context *runner)
+{
+    struct io_file *file;
+    uint64_t        file_id;
+
+    counters_add(shard, running);
+    if (running->state == JOB_FAILED) {
+        enum kiwi_status status = job_status(running->job);
+
+        while (job_file_take_back(running->job, &file, &file_id))
+            file_give(shard, file, file_id, runner);
+        if (status != KIWI_CLOSED) {
+            shard->job_status = status;
+            shard->retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+        }
+        for (uint32_t i = 0; i < running->input_count; i++)
+            running->inputs[i]->is_flushing = false;
+        shard->pick_is_stale = true;
+    } else {
+        shard->job_status = KIWI_OK;
+    }
+    job_close(running->job);
+    running->job = NULL;
+    admission_update(shard);
+}
+
+/* ---- the turn ---- */
+
+static struct running_job *job_slot(struct shard *shard, uint32_t i)
+{
+    return i < SHARD_FLUSH_MAX ? &shard->flushes[i] : &shard->compaction;
+}
+
+#define JOB_SLOTS (SHARD_FLUSH_MAX + 1)
+
+/* When the runner must be inside again at the latest, decided inside. */
+static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
+{
+    uint64_t due = commit_timer_ns(shard);
+
+    if (shard->frozen_count > 0 || shard->pick_is_stale || shard->flush_waiters != NULL)
+        due = min_u64(due, max_u64(shard->retry_ns, now_ns + 1000000));
+    if (!shard->idle_pick_done)
+        due = min_u64(due, max_u64(shard->write_last_ns + IDLE_PICK_NS + 1, shard->retry_ns));
+    return due;
+}
+
+/* Everything that needs the token. */
+static void turn_inside(struct shard *shard, struct context *runner)
+{
+    uint64_t now = io_now_ns(shard->options.io);
+    uint64_t snapshots[64];
+    uint64_t *list = snapshots;
+
+    commit_timer_run(shard, runner);
+    if (shard->sequence != shard->sequence_seen) {
+        shard->sequence_seen = shard->sequence;
+        shard->write_last_ns = now;
+        shard->idle_pick_done = false;
+    }
+    for (uint32_t i = 0; i < JOB_SLOTS; i++) {
+        struct running_job *running = job_slot(shard, i);
+
+        if (running->job == NULL)
+            continue;
+        if (running->is_publishing && running->write_done)
+            publish_finish(shard, running);
+        else if (!running->is_publishing && running->state == JOB_PUBLISH)
+            publish_start(shard, running, runner);
+        if (running->state == JOB_DONE || running->state == JOB_FAILED)
+            job_end(shard, running, runner);
+    }
+    if (shard->flush_waiters != NULL)
+        flush_waiters_check(shard, runner);
+    if (shard->stopped == KIWI_OK && now >= shard->retry_ns && !shard->is_closing) {
+        if (shard->snapshot_count > ARRAY_COUNT(snapshots))
+            list = memory_allocate(shard->snapshot_count * sizeof *list);
+        if (list != NULL) {
+            flushes_open(shard, list);
+            if (shard->compaction.job == NULL)
+                compaction_open(shard, list, now);
+        }
+        if (list != snapshots)
+            memory_free(list);
+    }
+    obsolete_recycle(shard, runner);
+    shard->due_ns = turn_due_ns(shard, now);
+}
+
+static void file_provide(struct shard *shard, struct running_job *running)
+{
+    struct io_file  *file;
+    uint64_t         file_id;
+    bool             is_new;
+    enum kiwi_status status;
+
+    status = table_files_take(shard->files, job_file_bytes(running->job), &file, &file_id, &is_new);
+    if (status != KIWI_OK)
+        job_file_refuse(running->job, status);
+    else
+        job_file_give(running->job, file, file_id, manifest_table_id_take(shard->manifest), is_new);
+}
+
+/* One slice of one job, outside the token. True when it can go on at once. */
+static bool job_slice(struct shard *shard, struct running_job *running, struct context *runner,
+                      uint64_t budget_bytes)
+{
+    if (running->is_publishing || running->state == JOB_PUBLISH || running->state == JOB_DONE
+        || running->state == JOB_FAILED)
+        return false;
+    running->state = job_step(running->job, runner->queue, runner->buffers, budget_bytes);
+    if (running->state == JOB_WANTS_FILE) {
+        file_provide(shard, running);
+        return true;
+    }
+    return running->state != JOB_WAITING;
+}
+
+bool background_turn(struct shard *shard, struct context *runner, uint64_t budget_bytes)
+{
+    bool more = false;
+
+    assert(shard->runner == runner);
+    if (!shard_try_enter(shard)) {
+        shard->due_ns = io_now_ns(shard->options.io) + RETRY_SOON_NS;
+        return false;
+    }
+    turn_inside(shard, runner);
+    shard_leave(shard, runner);
+    if (runner->buffers == NULL
+        && buffers_open(runner->buffers_bytes, &runner->buffers) != KIWI_OK)
+        return false;
+    for (uint32_t i = 0; i < JOB_SLOTS; i++) {
+        struct running_job *running = job_slot(shard, i);
+        if (running->job != NULL)
+            more |= job_slice(shard, running, runner, budget_bytes);
+    }
+    return more;
+}
+
+bool background_is_idle(struct shard *shard)
+{
+    for (uint32_t i = 0; i < JOB_SLOTS; i++)
+        if (job_slot(shard, i)->job != NULL)
+            return false;
+    return true;
+}
+
+uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns)
+{
+    uint64_t due = shard->due_ns;
+
+    for (uint32_t i = 0; i < JOB_SLOTS; i++) {
+        const struct running_job *running = job_slot(shard, i);
+
+        if (running->job == NULL)
+            continue;
+        if (running->is_publishing && running->write_done)
+            due = now_ns;
+        else if (!running->is_publishing && running->state != JOB_WAITING)
+            due = min_u64(due, now_ns + RETRY_SOON_NS);
+    }
+    return due == UINT64_MAX ? KIWI_FOREVER : due > now_ns ? due - now_ns : 0;
+}
+
+/* Stops all jobs; what they published stays. */
+void background_cancel(struct shard *shard, struct context *runner)
+{
+    shard->is_closing = true;
+    for (uint32_t i = 0; i < JOB_SLOTS; i++)
+        if (job_slot(shard, i)->job != NULL && !job_slot(shard, i)->is_publishing)
+            job_cancel(job_slot(shard, i)->job);
+    while (!background_is_idle(shard)) {
+        for (uint32_t i = 0; i < JOB_SLOTS; i++) {
+            struct running_job *running = job_slot(shard, i);
+            if (running->job != NULL && running->state == JOB_PUBLISH && !running->is_publishing) {
+                job_cancel(running->job);
+                running->state = JOB_RUNNABLE;
+            }
+        }
+        if (!background_turn(shard, runner, 1u << 20) && io_queue_pending(runner->queue) > 0)
+            io_queue_poll(runner->queue, 1000000);
+    }
+    shard_enter(shard);
+    obsolete_recycle(shard, runner);
+    shard_leave(shard, runner);
+    shard->is_closing = false;
+}

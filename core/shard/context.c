@@ -1,0 +1,368 @@
+/*
+ * context.c: moves operations between their thread, the shards and the device.
+ *
+ * An operation is in exactly one place: inside a shard (running, waiting for a log group), with its
+ * context (reading, delayed), in a mailbox on the way, or finished.
+ */
+#include "core/shard/context.h"
+
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/shard/batch.h"
+#include "core/shard/shard.h"
+
+#define CONTEXT_SPIN_NS      2000u
+#define TURN_SLICE_BYTES     (64u << 10)
+#define TURN_SLICES_MAX      64u
+
+enum kiwi_status context_init(struct context *context, struct io *io, struct shard **shards,
+                              uint32_t shard_count, uint32_t depth, size_t buffers_bytes)
+{
+    memset(context, 0, sizeof *context);
+    context->io = io;
+    context->shards = shards;
+    context->shard_count = shard_count;
+    context->depth = depth;
+    context->buffers_bytes = buffers_bytes;
+    return io_queue_open(io, depth < 64 ? 64 : depth, &context->queue);
+}
+
+void context_end(struct context *context)
+{
+    assert(context->outstanding == 0);
+    assert(context->attached_mask == 0);
+    while (io_queue_pending(context->queue) > 0)
+        io_queue_poll(context->queue, UINT64_MAX);
+    while (context_turn(context))
+        ;
+    io_queue_close(context->queue);
+    buffers_close(context->buffers);
+}
+
+void context_post(struct context *context, struct task *task)
+{
+    mailbox_push(&context->returned, &task->mail);
+    bell_ring(&context->bell, context->queue);
+}
+
+void *context_buffer_take(struct context *context, size_t bytes)
+{
+    if (context->buffers == NULL
+        && buffers_open(context->buffers_bytes, &context->buffers) != KIWI_OK)
+        return NULL;
+    return buffers_take(context->buffers, bytes);
+}
+
+void context_buffer_give(struct context *context, void *buffer, size_t bytes)
+{
+    buffers_give(context->buffers, buffer, bytes);
+}
+
+/* ---- back from the shard, on the context's own thread ---- */
+
+static void finished_push(struct context *context, struct kiwi_op *op)
+{
+    op_state(op)->next = NULL;
+    if (context->finished_last == NULL)
+        context->finished = op;
+    else
+        op_state(context->finished_last)->next = op;
+    context->finished_last = op;
+}
+
+static void buffer_drop(struct context *context, struct op_state *state)
+{
+    if (state->buffer == NULL)
+        return;
+    context_buffer_give(context, state->buffer, state->buffer_bytes);
+    state->buffer = NULL;
+}
+
+static void op_show(struct kiwi_op *op)
+{
+    op->status = (enum kiwi_status)op_state(op)->status;
+    op->is_visible_only = false;
+}
+
+/* The result is in place: hand it to a blocking caller, or to the next poll. */
+static void op_arrive(struct context *context, struct kiwi_op *op)
+{
+    struct op_state *state = op_state(op);
+
+    if (UNLIKELY(state->buffer != NULL))
+        buffer_drop(context, state);
+    state->step = STEP_DONE;
+    if (UNLIKELY(state->visible_stage == VISIBLE_READY)) {
+        state->visible_stage = VISIBLE_OVERTAKEN;
+        return;
+    }
+    op_show(op);
+    state->is_done = 1;
+    if (!state->is_blocking)
+        finished_push(context, op);
+}
+
+static void op_visible(struct context *context, struct kiwi_op *op)
+{
+    op_state(op)->visible_stage = VISIBLE_READY;
+    op->status = KIWI_OK;
+    op->is_visible_only = true;
+    finished_push(context, op);
+}
+
+bool context_hand_out(struct context *context, struct kiwi_op *op)
+{
+    struct op_state *state = op_state(op);
+
+    switch ((enum visible_stage)state->visible_stage) {
+    case VISIBLE_NOT:
+        return true;
+    case VISIBLE_READY:
+        state->visible_stage = VISIBLE_HANDED_OUT;
+        return false;
+    case VISIBLE_HANDED_OUT:
+        return true;
+    case VISIBLE_OVERTAKEN:
+        break;
+    }
+    /* Twice in one go: the caller sees the visible completion now and the durable one next poll. */
+    state->visible_stage = VISIBLE_NOT;
+    state->task.kind = TASK_OP;
+    state->step = STEP_DONE;
+    context_post(context, &state->task);
+    return false;
+}
+
+static void op_delay(struct context *context, struct kiwi_op *op)
+{
+    struct op_state *state = op_state(op);
+
+    state->next = NULL;
+    if (context->delayed_last == NULL)
+        context->delayed = op;
+    else
+        op_state(context->delayed_last)->next = op;
+    context->delayed_last = op;
+}
+
+static void op_handle(struct context *context, struct kiwi_op *op)
+{
+    switch ((enum op_step)op_state(op)->step) {
+    case STEP_READ:
+        get_read_start(op);
+        return;
+    case STEP_DELAY:
+        op_delay(context, op);
+        return;
+    case STEP_DONE:
+        op_arrive(context, op);
+        return;
+    case STEP_START:
+    case STEP_RESUME:
+    case STEP_DURABLE:
+    case STEP_WAIT:
+        break;
+    }
+    assert(!"an operation came back in a step that belongs inside a shard");
+}
+
+static void part_arrive(struct context *context, struct durable_part *part)
+{
+    struct kiwi_op  *op = part->op;
+    struct op_state *state = op_state(op);
+
+    assert(state->parts_left > 0);
+    if (part->status != KIWI_OK && state->status == KIWI_OK)
+        state->status = (uint8_t)part->status;
+    memory_free(part);
+    if (--state->parts_left == 0)
+        op_arrive(context, op);
+}
+
+static void task_handle(struct context *context, struct task *task)
+{
+    switch ((enum task_kind)task->kind) {
+    case TASK_OP: {
+        struct op_state *state = container_of(task, struct op_state, task);
+        op_handle(context, op_of_state(state));
+        return;
+    }
+    case TASK_PART:
+        part_arrive(context, container_of(task, struct durable_part, task));
+        return;
+    case TASK_LEAD: {
+        struct lead *lead = container_of(task, struct lead, task);
+        shard_run(lead->shard, task, context);
+        return;
+    }
+    case TASK_VISIBLE: {
+        struct op_state *state = container_of(task, struct op_state, visible_task);
+        op_visible(context, op_of_state(state));
+        return;
+    }
+    case TASK_SCAN:
+        scan_handle(container_of(task, struct scan, task));
+        return;
+    case TASK_LOG_WRITE:
+        break;
+    }
+    assert(!"a task came back that belongs inside a shard");
+}
+
+/* ---- results, inside a shard ---- */
+
+void op_finish(struct kiwi_op *op, enum kiwi_status status, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+
+    state->status = (uint8_t)status;
+    state->step = STEP_DONE;
+    if (LIKELY(executor == state->context))
+        op_arrive(executor, op);
+    else
+        context_post(state->context, &state->task);
+}
+
+void op_show_visible(struct kiwi_op *op, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+
+    state->visible_task.kind = TASK_VISIBLE;
+    if (executor == state->context)
+        op_visible(executor, op);
+    else
+        context_post(state->context, &state->visible_task);
+}
+
+void op_return(struct kiwi_op *op, enum op_step step, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+
+    state->step = (uint8_t)step;
+    if (executor == state->context)
+        op_handle(executor, op);
+    else
+        context_post(state->context, &state->task);
+}
+
+void part_finish(struct durable_part *part, enum kiwi_status status, struct context *executor)
+{
+    struct context *context = op_state(part->op)->context;
+
+    part->status = status;
+    if (executor == context)
+        part_arrive(context, part);
+    else
+        context_post(context, &part->task);
+}
+
+/* ---- the turn ---- */
+
+static bool delayed_run(struct context *context)
+{
+    bool     did = false;
+    uint64_t now = io_now_ns(context->io);
+
+    while (context->delayed != NULL && op_state(context->delayed)->resume_ns <= now) {
+        struct kiwi_op  *op = context->delayed;
+        struct op_state *state = op_state(op);
+
+        context->delayed = state->next;
+        if (context->delayed == NULL)
+            context->delayed_last = NULL;
+        state->step = STEP_START;
+        if (op->verb == KIWI_WRITE && op->shard == UINT32_MAX)
+            batch_run(op);
+        else
+            shard_run(context->shards[op->shard], &state->task, context);
+        did = true;
+    }
+    return did;
+}
+
+/* Background work of the attached shards, no more than the pacer's share of this thread's time
+ * while operations are outstanding, and as much as there is while none are. */
+static bool attached_turn(struct context *context)
+{
+    uint64_t start = io_now_ns(context->io);
+    uint64_t passed = start - context->turn_last_ns;
+    bool     is_busy = context->outstanding > 0;
+    bool     more = false;
+
+    for (uint32_t i = 0; i < context->shard_count; i++) {
+        struct shard *shard = context->shards[i];
+
+        if ((context->attached_mask >> i & 1u) == 0)
+            continue;
+        uint32_t share = shard->background_share;
+        uint64_t credit = passed * share / (100u - min_u64(share, 90u));
+        context->background_credit_ns = min_u64(context->background_credit_ns + credit, 2000000u);
+        for (uint32_t slice = 0; slice < TURN_SLICES_MAX; slice++) {
+            uint64_t before = io_now_ns(context->io);
+            bool     again = background_turn(shard, context, TURN_SLICE_BYTES);
+            uint64_t used = io_now_ns(context->io) - before;
+
+            context->background_credit_ns -= min_u64(used, context->background_credit_ns);
+            more |= again;
+            if (!again || (is_busy && context->background_credit_ns == 0)
+                || !mailbox_is_empty(&context->returned))
+                break;
+        }
+    }
+    context->turn_last_ns = io_now_ns(context->io);
+    return more;
+}
+
+static bool mail_run(struct context *context)
+{
+    struct mail *mail = mailbox_take(&context->returned);
+    bool         did = mail != NULL;
+
+    while (mail != NULL) {
+        struct mail *next = mail->next;
+        task_handle(context, container_of(mail, struct task, mail));
+        mail = next;
+    }
+    return did;
+}
+
+bool context_turn(struct context *context)
+{
+    bool did = false;
+
+    if (io_queue_pending(context->queue) > 0)
+        did |= io_queue_poll(context->queue, 0) > 0;
+    did |= mail_run(context);
+    if (UNLIKELY(context->delayed != NULL))
+        did |= delayed_run(context);
+    if (context->attached_mask != 0)
+        did |= attached_turn(context);
+    return did;
+}
+
+void context_sleep(struct context *context, uint64_t timeout_ns)
+{
+    uint64_t now;
+
+    /* Whoever holds the shard is usually done within a microsecond or two. */
+    if (context->attached_mask == 0 && io_queue_pending(context->queue) == 0) {
+        uint64_t until = io_now_ns(context->io) + CONTEXT_SPIN_NS;
+        do {
+            if (!mailbox_is_empty(&context->returned))
+                return;
+            spin_pause();
+        } while (io_now_ns(context->io) < until && timeout_ns > CONTEXT_SPIN_NS);
+    }
+    now = io_now_ns(context->io);
+    if (context->delayed != NULL) {
+        uint64_t due = op_state(context->delayed)->resume_ns;
+        timeout_ns = min_u64(timeout_ns, due > now ? due - now : 0);
+    }
+    for (uint32_t i = 0; context->attached_mask >> i != 0; i++)
+        if (context->attached_mask >> i & 1u)
+            timeout_ns = min_u64(timeout_ns, background_timeout_ns(context->shards[i], now));
+    if (timeout_ns > 0)
+        bell_wait(&context->bell, &context->returned, context->queue, context->wants_descriptor,
+                  timeout_ns);
+}

@@ -1,0 +1,200 @@
+/*
+ * put.c: log, then memtable, then answer.
+ *
+ *   admission ──► log (mapped tail) ──► memtable, record cache forgets ──► visible
+ *       │ delay                                                             │ process, memory: done
+ *       ▼                                                                   ▼ durable
+ *   back to its context                                            waits for its log group (commit.c)
+ */
+#include "core/shard/shard.h"
+
+#define DELAY_MEMTABLE_NS 200000u
+#define DELAY_LOG_NS       50000u
+
+static enum kiwi_status write_refusal(const struct shard *shard)
+{
+    return FAIL(KIWI_STOPPED, "shard %u of %s: writes are stopped (%s) until the database is reopened",
+                shard->index, shard->directory, kiwi_status_text(shard->stopped));
+}
+
+/* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
+static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
+                                      enum kiwi_stall *reason)
+{
+    if (LIKELY(memtable_bytes(shard->active) < shard->memtable_limit)
+        && LIKELY(wal_ring_used_bytes(shard->wal) < wal_ring_bytes(shard->wal) / 2))
+        return KIWI_OK;
+    if (memtable_entry_count(shard->active) == 0)
+        return KIWI_OK;
+    if (shard->frozen_count < FROZEN_RUNNING_MAX)
+        return memtable_rotate(shard);
+    /* Half the ring may be full because the frozen ones still need it: that alone is no reason. */
+    if (memtable_bytes(shard->active) < shard->memtable_limit)
+        return KIWI_OK;
+    if (shard->job_status != KIWI_OK)
+        return FAIL(shard->job_status, "shard %u of %s cannot flush (%s); writing resumes when it can",
+                    shard->index, shard->directory, kiwi_status_text(shard->job_status));
+    background_wake(shard);
+    *delay_ns = DELAY_MEMTABLE_NS;
+    *reason = KIWI_STALL_MEMTABLE;
+    return KIWI_BUSY;
+}
+
+enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
+                            uint64_t *delay_ns, enum kiwi_stall *reason)
+{
+    if (UNLIKELY(shard->stopped != KIWI_OK))
+        return write_refusal(shard);
+    TRY(memtable_room(shard, delay_ns, reason));
+    switch (wal_room(shard->wal, bytes, count)) {
+    case WAL_APPENDED:
+        return KIWI_OK;
+    case WAL_NO_ROOM:
+        *delay_ns = DELAY_LOG_NS;
+        *reason = KIWI_STALL_LOG;
+        return KIWI_BUSY;
+    case WAL_TOO_LARGE:
+        return FAIL(KIWI_TOO_LARGE, "a write of %llu bytes: the log of a shard takes at most %llu at once "
+                    "(half its ring; raise log_bytes or memory_bytes)", (unsigned long long)bytes,
+                    (unsigned long long)wal_ring_bytes(shard->wal) / 2);
+    case WAL_NO_MEMORY:
+        return KIWI_NO_MEMORY;
+    case WAL_STOPPED:
+        break;
+    }
+    shard->stopped = wal_status(shard->wal);
+    return write_refusal(shard);
+}
+
+enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const uint64_t *hashes,
+                             uint32_t count, const struct wal_part *parts, uint32_t part_count,
+                             uint64_t *delay_ns, enum kiwi_stall *reason)
+{
+    struct wal_append append = { entries, count, parts, part_count };
+
+    if (UNLIKELY(shard->stopped != KIWI_OK))
+        return write_refusal(shard);
+    TRY(memtable_room(shard, delay_ns, reason));
+    for (uint32_t i = 0; i < count; i++)
+        entries[i].sequence = shard->sequence + 1 + i;
+    switch (wal_append(shard->wal, &append)) {
+    case WAL_APPENDED:
+        break;
+    case WAL_NO_ROOM:
+        if (shard->frozen_count < FROZEN_RUNNING_MAX && memtable_entry_count(shard->active) > 0
+            && wal_ring_used_bytes(shard->wal) > wal_ring_bytes(shard->wal) / 4 * 3)
+            TRY(memtable_rotate(shard));
+        *delay_ns = DELAY_LOG_NS;
+        *reason = KIWI_STALL_LOG;
+        return KIWI_BUSY;
+    case WAL_TOO_LARGE:
+        return FAIL(KIWI_TOO_LARGE, "a write of %u entries is larger than half the log ring (%llu bytes); "
+                    "raise log_bytes or memory_bytes", count,
+                    (unsigned long long)wal_ring_bytes(shard->wal) / 2);
+    case WAL_NO_MEMORY:
+        return FAIL(KIWI_NO_MEMORY, "no memory for a log group of its own");
+    case WAL_STOPPED:
+        shard->stopped = wal_status(shard->wal);
+        return write_refusal(shard);
+    }
+    shard->sequence += count;
+    for (uint32_t i = 0; i < count; i++) {
+        enum kiwi_status status = memtable_put(shard->active, hashes[i], &entries[i],
+                                               shard->newest_snapshot);
+        if (UNLIKELY(status != KIWI_OK)) {
+            /* In the log but not in memory: only a reopen can make the two agree again. */
+            shard->stopped = status;
+            return status;
+        }
+        cache_record_drop(shard->cache, hashes[i], entries[i].key);
+        shard->counters.user_write_bytes += entries[i].key.size + entries[i].value.size;
+    }
+    shard->active_frozen->sequence_last = shard->sequence;
+    return KIWI_OK;
+}
+
+void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t delay_ns)
+{
+    struct kiwi_stall_stats *stall = &shard->counters.stalls[reason];
+
+    stall->count++;
+    stall->total_ns += delay_ns;
+    stall->max_ns = max_u64(stall->max_ns, delay_ns);
+}
+
+/* Back to its context until delay_ns have passed. The ledger gets the whole delay of an operation,
+ * once it is over. */
+static void put_delay(struct shard *shard, struct kiwi_op *op, uint64_t delay_ns,
+                      enum kiwi_stall reason, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+    uint64_t         now = io_now_ns(shard->options.io);
+
+    if (state->start_ns == 0)
+        state->start_ns = now;
+    state->parts_left = (uint32_t)reason;
+    state->resume_ns = now + delay_ns;
+    if (reason == KIWI_STALL_LOG)
+        commit_dispatch(shard, executor, true);
+    op_return(op, STEP_DELAY, executor);
+}
+
+static void put_wait_durable(struct shard *shard, struct kiwi_op *op, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+    struct waiter   *waiter = (struct waiter *)(void *)&state->waiter;
+
+    state->step = STEP_DURABLE;
+    *waiter = (struct waiter){ .sequence = op->sequence, .op = op };
+    if (state->is_blocking)
+        state->context->waits_in_log = true;
+    commit_wait(shard, waiter);
+    if (op->flags & KIWI_FLAG_VISIBLE_TOO)
+        op_show_visible(op, executor);
+}
+
+void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
+{
+    struct op_state *state = op_state(op);
+    struct entry     entry = { .key = bytes_of(op->key.data, op->key.size),
+                               .kind = op->verb == KIWI_PUT ? ENTRY_PUT : ENTRY_DELETE };
+    uint64_t         delay_ns = 0;
+    enum kiwi_stall  reason = KIWI_STALL_DEBT;
+    enum kiwi_status status;
+
+    if (op->verb == KIWI_PUT)
+        entry.value = bytes_of(op->value.data, op->value.size);
+    if (UNLIKELY(shard->delay_ns_per_kib != 0) && !state->is_paid) {
+        state->is_paid = 1;
+        delay_ns = admission_charge(shard, entry.key.size + entry.value.size);
+        if (delay_ns > 0) {
+            put_delay(shard, op, delay_ns, (enum kiwi_stall)shard->pace_reason, executor);
+            return;
+        }
+    }
+    status = shard_write(shard, &entry, &state->hash, 1, NULL, 0, &delay_ns, &reason);
+    if (UNLIKELY(status == KIWI_BUSY)) {
+        put_delay(shard, op, delay_ns, reason, executor);
+        return;
+    }
+    if (UNLIKELY(state->start_ns != 0))
+        shard_stall_record(shard, (enum kiwi_stall)state->parts_left,
+                           io_now_ns(shard->options.io) - state->start_ns);
+    if (UNLIKELY(status != KIWI_OK)) {
+        op_finish(op, status, executor);
+        return;
+    }
+    op->sequence = entry.sequence;
+    if (op->verb == KIWI_PUT)
+        shard->counters.puts++;
+    else
+        shard->counters.deletes++;
+    if (state->durability == KIWI_DURABLE
+        || UNLIKELY(state->durability == KIWI_PROCESS && wal_needs_write(shard->wal))) {
+        put_wait_durable(shard, op, executor);
+        return;
+    }
+    if (state->durability == KIWI_PROCESS)
+        commit_staged(shard, executor);
+    op_finish(op, KIWI_OK, executor);
+}

@@ -1,0 +1,313 @@
+/*
+ * recovery.c: opens one shard: manifest, tables, log, and what a crash left behind.
+ *
+ * Opening is plain blocking code: nobody else is there yet.
+ *
+ * Batches over several shards: a part is kept if every other participant recovered at least up to
+ * its own part. As long as that cannot be told (a participant with a higher index has not read its
+ * log yet), the part and everything after it in this shard wait, copied, for shard_open_finish.
+ * When parts are dropped, what was recovered is flushed before the database opens, so that the
+ * verdict can never change when sequences are given out again.
+ */
+#include "core/shard/shard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/hash.h"
+#include "core/base/memory.h"
+
+/* A copy of one append that waits for the other shards. */
+struct deferred {
+    struct deferred *next;
+    uint32_t         count, part_count;
+    struct entry    *entries;
+    struct wal_part *parts;
+};
+
+/* ---- applying ---- */
+
+static enum kiwi_status entries_apply(struct shard *shard, const struct entry *entries,
+                                      uint32_t count)
+{
+    if (memtable_bytes(shard->active) >= shard->memtable_limit
+        && shard->frozen_count + 1 < SHARD_FROZEN_MAX)
+        TRY(memtable_rotate(shard));
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t hash = hash_key(entries[i].key, shard->options.hash_seed);
+        TRY(memtable_put(shard->active, hash, &entries[i], 0));
+        shard->active_frozen->sequence_last = entries[i].sequence;
+    }
+    return KIWI_OK;
+}
+
+static void deferred_free(struct deferred *deferred)
+{
+    memory_free(deferred->entries);
+    memory_free(deferred->parts);
+    memory_free(deferred);
+}
+
+static enum kiwi_status deferred_copy(const struct wal_replayed *record, struct deferred **out)
+{
+    struct deferred *deferred = memory_allocate_zeroed(sizeof *deferred);
+    uint64_t         bytes = 0;
+    uint8_t         *at;
+
+    *out = NULL;
+    if (deferred == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory to recover a batch");
+    for (uint32_t i = 0; i < record->count; i++)
+        bytes += record->entries[i].key.size + record->entries[i].value.size;
+    deferred->entries = memory_allocate(record->count * sizeof *deferred->entries + bytes);
+    deferred->parts = memory_allocate((record->part_count + 1) * sizeof *deferred->parts);
+    if (deferred->entries == NULL || deferred->parts == NULL) {
+        deferred_free(deferred);
+        return FAIL(KIWI_NO_MEMORY, "no memory to recover a batch of %u entries", record->count);
+    }
+    at = (uint8_t *)(deferred->entries + record->count);
+    deferred->count = record->count;
+    deferred->part_count = record->part_count;
+    if (record->part_count > 0)
+        memcpy(deferred->parts, record->parts, record->part_count * sizeof *record->parts);
+    for (uint32_t i = 0; i < record->count; i++) {
+        const struct entry *from = &record->entries[i];
+        struct entry       *to = &deferred->entries[i];
+
+        *to = *from;
+        to->key.data = at;
+        if (from->key.size > 0)
+            memcpy(at, from->key.data, from->key.size);
+        at += from->key.size;
+        to->value.data = at;
+        if (from->value.size > 0)
+            memcpy(at, from->value.data, from->value.size);
+        at += from->value.size;
+    }
+    *out = deferred;
+    return KIWI_OK;
+}
+
+enum verdict { PART_KEEP, PART_DROP, PART_UNKNOWN };
+
+static enum verdict parts_judge(const struct shard *shard, const struct wal_part *parts,
+                                uint32_t count, bool all_are_known)
+{
+    bool unknown = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct shard *peer;
+
+        if (parts[i].shard == shard->index)
+            continue;
+        if (parts[i].shard >= shard->options.count)
+            return PART_DROP;
+        peer = shard->options.peers[parts[i].shard];
+        if (peer == NULL || (!peer->is_recovered && !all_are_known))
+            unknown = true;
+        else if (shard_recovered_sequence(peer) < parts[i].sequence)
+            return PART_DROP;
+    }
+    return unknown ? PART_UNKNOWN : PART_KEEP;
+}
+
+static enum kiwi_status replay_visit(void *context, const struct wal_replayed *record)
+{
+    struct shard    *shard = context;
+    enum verdict     verdict = PART_KEEP;
+    struct deferred *deferred;
+
+    if (record->part_count > 0)
+        verdict = parts_judge(shard, record->parts, record->part_count, false);
+    if (verdict == PART_DROP) {
+        shard->dropped_count += record->count;
+        return KIWI_OK;
+    }
+    if (verdict == PART_KEEP && shard->deferred == NULL)
+        return entries_apply(shard, record->entries, record->count);
+    TRY(deferred_copy(record, &deferred));
+    if (shard->deferred_last == NULL)
+        shard->deferred = deferred;
+    else
+        shard->deferred_last->next = deferred;
+    shard->deferred_last = deferred;
+    return KIWI_OK;
+}
+
+uint64_t shard_recovered_sequence(const struct shard *shard)
+{
+    return shard->recovered_sequence;
+}
+
+enum kiwi_status shard_open_finish(struct shard *shard)
+{
+    enum kiwi_status status = KIWI_OK;
+
+    while (shard->deferred != NULL) {
+        struct deferred *deferred = shard->deferred;
+
+        shard->deferred = deferred->next;
+        if (status == KIWI_OK && deferred->part_count > 0
+            && parts_judge(shard, deferred->parts, deferred->part_count, true) != PART_KEEP)
+            shard->dropped_count += deferred->count;
+        else if (status == KIWI_OK)
+            status = entries_apply(shard, deferred->entries, deferred->count);
+        deferred_free(deferred);
+    }
+    shard->deferred_last = NULL;
+    TRY(status);
+    if (wal_staged_bytes(shard->wal) > 0)
+        shard->log_deadline_ns = io_now_ns(shard->options.io);
+    shard->wants_runner = true;
+    admission_update(shard);
+    memory_rebalance(shard);
+    return KIWI_OK;
+}
+
+/* ---- opening ---- */
+
+static enum kiwi_status log_recover(struct shard *shard, const struct manifest_state *state)
+{
+    const struct kiwi_options *options = &shard->options.options;
+    struct wal_recovery        recovery;
+    struct wal_options         wal = {
+        .io = shard->options.io,
+        .directory = shard->directory,
+        .database = shard->options.database,
+        .shard = shard->index,
+        .ring_bytes = options->log_bytes,
+        .tail_bytes = max_u64(1u << 20, min_u64(4u << 20, options->memory_bytes
+                                                          / shard->options.count / 16))
+                      / 4096 * 4096,
+    };
+
+    TRY(wal_open(&wal, &shard->wal));
+    /* The first memtable's range starts behind what tables already hold. */
+    shard->sequence = state->flushed_sequence;
+    TRY(memtable_rotate(shard));
+    TRY(wal_recover(shard->wal, state->log_position, state->flushed_sequence, replay_visit, shard,
+                    &recovery));
+    shard->sequence = max_u64(state->flushed_sequence, recovery.sequence_last);
+    shard->recovered_sequence = shard->sequence;
+    shard->is_recovered = true;
+    shard->durable_sequence = wal_durable_sequence(shard->wal);
+    return KIWI_OK;
+}
+
+static enum kiwi_status parts_open(struct shard *shard)
+{
+    const struct kiwi_options *options = &shard->options.options;
+    struct manifest_state      state;
+    struct manifest_options    manifest = {
+        .io = shard->options.io,
+        .directory = shard->directory,
+        .database = shard->options.database,
+        .shard = shard->index,
+    };
+    struct table_files_options files = {
+        .io = shard->options.io,
+        .directory = shard->directory,
+        .pool_bytes_max = 4 * options->table_bytes,
+    };
+    struct cache_options cache = {
+        .budget_bytes = options->memory_bytes / shard->options.count / 2,
+        .segment_bytes = options->memory_bytes / shard->options.count >= (64u << 20) ? 1u << 20 : 0,
+    };
+
+    TRY(io_directory_create(shard->options.io, shard->directory));
+    TRY(version_set_open(&shard->versions));
+    TRY(manifest_open(&manifest, shard->versions, &shard->manifest, &state));
+    TRY(table_files_open(&files, shard->manifest, &shard->files));
+    TRY(table_files_adopt(shard->files, version_present(shard->versions)));
+    TRY(cache_open(&cache, &shard->cache));
+    return log_recover(shard, &state);
+}
+
+enum kiwi_status shard_open(const struct shard_options *options, struct shard **out)
+{
+    struct shard    *shard = memory_allocate_aligned(sizeof *shard, CACHE_LINE_BYTES);
+    enum kiwi_status status;
+    size_t           bytes = strlen(options->directory) + 1;
+
+    *out = NULL;
+    if (shard == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for shard %u", options->index);
+    memset(shard, 0, sizeof *shard);
+    shard->options = *options;
+    shard->index = options->index;
+    shard->memtable_limit = options->options.memtable_bytes;
+    shard->background_share = 10;
+    shard->pick_is_stale = true;
+    shard->write_last_ns = io_now_ns(options->io);
+    shard->directory = memory_allocate(bytes);
+    if (shard->directory == NULL) {
+        status = FAIL(KIWI_NO_MEMORY, "no memory for shard %u", options->index);
+        goto fail;
+    }
+    memcpy(shard->directory, options->directory, bytes);
+    if ((status = parts_open(shard)) != KIWI_OK)
+        goto fail;
+    *out = shard;
+    return KIWI_OK;
+fail:
+    shard_free(shard);
+    return status;
+}
+
+void shard_free(struct shard *shard)
+{
+    if (shard == NULL)
+        return;
+    while (shard->deferred != NULL) {
+        struct deferred *deferred = shard->deferred;
+        shard->deferred = deferred->next;
+        deferred_free(deferred);
+    }
+    for (uint32_t i = 0; i < shard->frozen_count; i++) {
+        shard->frozen[i]->is_flushed = true;
+        frozen_release(shard, shard->frozen[i]);
+    }
+    if (shard->active_frozen != NULL) {
+        shard->active_frozen->is_flushed = true;
+        frozen_release(shard, shard->active_frozen);
+    }
+    for (uint32_t i = 0; i < shard->slot_free_count; i++)
+        memtable_slot_close(shard->slot_free[i]);
+    while (shard->read_free != NULL) {
+        struct read *read = shard->read_free;
+        shard->read_free = read->next_free;
+        memory_free(read);
+    }
+    wal_close(shard->wal);
+    cache_close(shard->cache);
+    table_files_close(shard->files);
+    manifest_close(shard->manifest);
+    version_set_close(shard->versions);
+    memory_free(shard->snapshots);
+    memory_free(shard->directory);
+    memory_free(shard);
+}
+
+enum kiwi_status shard_close(struct shard *shard)
+{
+    struct context   context;
+    enum kiwi_status status;
+
+    if (shard == NULL)
+        return KIWI_OK;
+    assert(shard->runner == NULL);
+    assert(shard->snapshot_count == 0);
+    assert(shard->waiters == NULL);
+    status = shard->stopped;
+    if (status == KIWI_OK) {
+        status = context_init(&context, shard->options.io, shard->options.peers,
+                              shard->options.count, 64, 2u << 20);
+        if (status == KIWI_OK) {
+            context.is_pollable = true;
+            status = commit_seal(shard, &context);
+            context_end(&context);
+        }
+    }
+    shard_free(shard);
+    return status;
+}

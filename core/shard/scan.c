@@ -1,0 +1,570 @@
+/*
+ * scan.c: fills an iterator's chunk of rows from one shard: memtables and runs merged, one version
+ * of each key, as of the iterator's sequence.
+ *
+ *   fill ─► all inputs at the position ─► merge ─► rows copied out ─► done
+ *     ▲        │ blocks missing
+ *     │        ▼
+ *     └── read all of them together (the context's queue), then fill again from the start
+ *
+ * A fill keeps nothing between two visits but the position, the blocks it has read and the version,
+ * so nothing inside the shard depends on how long the device takes. The iterator's registered
+ * snapshot keeps what it may see alive.
+ */
+#include "core/shard/shard.h"
+
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/iter/merge.h"
+#include "core/shard/run_cursor.h"
+
+#define READ_AHEAD_MAX_BYTES (256u << 10)
+#define ENTRIES_PER_FILL_MAX 4096u /* so that many tombstones do not keep the token */
+
+struct scan_used { struct table *table; struct block_ref ref; const uint8_t *block; };
+
+struct scan_sources {
+    struct memtable_cursor memtables[SHARD_FROZEN_MAX + 1];
+    struct run_cursor     *runs;
+    uint32_t               run_capacity;
+    struct iter           *inputs[MERGE_INPUT_MAX];
+    struct run            *input_runs[MERGE_INPUT_MAX]; /* NULL: a memtable */
+    uint32_t               input_count;
+    uint64_t               entries_total;
+    struct merge          *merge;
+    struct scan_used       used[SCAN_USED_MAX];
+    uint32_t               used_count;
+    struct kiwi_buffer     decided;         /* the key decided last in this fill */
+    bool                   has_decided;
+    uint32_t               candidate_row, candidate_bytes; /* going down: where its row starts */
+};
+
+enum fill { FILL_DONE, FILL_WAITS, FILL_FAILED };
+
+void scan_free(struct scan *scan)
+{
+    assert(scan->op == NULL);
+    kiwi_buffer_free(&scan->position);
+    memory_free(scan->rows);
+    memory_free(scan->bytes);
+    memory_free(scan->blocks);
+    if (scan->sources != NULL) {
+        memory_free(scan->sources->runs);
+        merge_close(scan->sources->merge);
+        kiwi_buffer_free(&scan->sources->decided);
+        memory_free(scan->sources);
+    }
+}
+
+/* ---- inputs ---- */
+
+static enum kiwi_status sources_grow(struct scan *scan, uint32_t run_count)
+{
+    struct scan_sources *sources = scan->sources;
+
+    if (sources == NULL) {
+        sources = scan->sources = memory_allocate_zeroed(sizeof *sources);
+        if (sources == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator");
+    }
+    if (sources->run_capacity < run_count) {
+        uint32_t           capacity = run_count + 8;
+        struct run_cursor *runs = memory_resize(sources->runs, capacity * sizeof *runs);
+
+        if (runs == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator over %u runs", run_count);
+        sources->runs = runs;
+        sources->run_capacity = capacity;
+    }
+    if (sources->merge == NULL) {
+        struct iter *none[MERGE_INPUT_MAX] = { 0 };
+        memtable_cursor_init(&sources->memtables[0], scan->shard->active);
+        for (uint32_t i = 0; i < MERGE_INPUT_MAX; i++)
+            none[i] = &sources->memtables[0].iter;
+        return merge_open(none, MERGE_INPUT_MAX, &sources->merge);
+    }
+    return KIWI_OK;
+}
+
+static void source_add(struct scan_sources *sources, struct iter *iter, struct run *run)
+{
+    sources->inputs[sources->input_count] = iter;
+    sources->input_runs[sources->input_count++] = run;
+}
+
+/* False when the whole run lies outside the bounds on the side the scan moves to. */
+static bool run_may_matter(const struct scan *scan, const struct run *run)
+{
+    struct bytes position = bytes_of(scan->position.data, scan->position.size);
+
+    if (run->table_count == 0)
+        return false;
+    if (scan->from_edge)
+        return true;
+    if (scan->is_backward)
+        return bytes_compare(run->places[0].table->info.smallest, position) <= 0;
+    return bytes_compare(run->places[run->table_count - 1].table->info.largest, position) >= 0;
+}
+
+static enum kiwi_status sources_open(struct shard *shard, struct scan *scan,
+                                     const struct version *version)
+{
+    struct scan_sources *sources;
+    uint32_t             run_count = 0, used = 0, memtable_count = 0;
+
+    for (uint32_t i = 0; i < version->level_count; i++)
+        run_count += version->levels[i].run_count;
+    if (run_count + shard->frozen_count + 1 > MERGE_INPUT_MAX)
+        return FAIL(KIWI_BUSY, "an iterator over %u runs (at most %u)", run_count,
+                    MERGE_INPUT_MAX - shard->frozen_count - 1);
+    TRY(sources_grow(scan, run_count));
+    sources = scan->sources;
+    sources->input_count = sources->used_count = 0;
+    sources->entries_total = 1;
+    if (memtable_entry_count(shard->active) > 0) {
+        memtable_cursor_init(&sources->memtables[memtable_count], shard->active);
+        source_add(sources, &sources->memtables[memtable_count++].iter, NULL);
+    }
+    for (uint32_t i = shard->frozen_count; i-- > 0;) {
+        memtable_cursor_init(&sources->memtables[memtable_count], shard->frozen[i]->memtable);
+        source_add(sources, &sources->memtables[memtable_count++].iter, NULL);
+    }
+    for (uint32_t i = 0; i < version->level_count; i++) {
+        for (uint32_t k = 0; k < version->levels[i].run_count; k++) {
+            struct run *run = version->levels[i].runs[k];
+            sources->entries_total += run->entry_count;
+            if (!run_may_matter(scan, run))
+                continue;
+            run_cursor_init(&sources->runs[used], run);
+            source_add(sources, &sources->runs[used++].iter, run);
+        }
+    }
+    return KIWI_OK;
+}
+
+static enum iter_state iter_position(struct iter *iter, const struct scan *scan)
+{
+    struct bytes position = bytes_of(scan->position.data, scan->position.size);
+
+    if (scan->is_backward)
+        return scan->from_edge ? iter_last(iter) : iter_seek_before(iter, position);
+    if (scan->from_edge)
+        return iter_first(iter);
+    return iter_seek(iter, position, scan->is_inclusive ? SEQUENCE_MAX : 0);
+}
+
+/* ---- blocks ---- */
+
+static enum kiwi_tier tier_of(uint8_t kind)
+{
+    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
+         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
+}
+
+/* From what this fill has read, or from the cache. NULL: it must be read. */
+static const uint8_t *block_find(struct shard *shard, struct scan *scan, struct table *table,
+                                 struct block_ref ref, enum kiwi_status *status)
+{
+    struct scan_sources *sources = scan->sources;
+
+    for (uint32_t i = 0; i < scan->block_count; i++) {
+        const struct scan_block *read = &scan->blocks[i];
+        uint64_t                 end = read->request.offset + read->request.bytes;
+        const uint8_t           *block;
+
+        if (read->table != table || ref.offset < read->request.offset
+            || ref.offset + ref.bytes > end)
+            continue;
+        if (read->request.status != KIWI_OK) {
+            *status = read->request.status;
+            return NULL;
+        }
+        block = (const uint8_t *)read->buffer + (ref.offset - read->request.offset);
+        if (shard->options.options.read_verify) {
+            *status = table_block_check(table, ref, block);
+            shard->counters.corruptions += *status != KIWI_OK;
+            if (*status != KIWI_OK)
+                return NULL;
+        }
+        if (sources->used_count < SCAN_USED_MAX)
+            sources->used[sources->used_count++] = (struct scan_used){ table, ref, block };
+        return block;
+    }
+    return cache_block_find(shard->cache, tier_of(ref.kind), table->info.id, ref.offset, 0);
+}
+
+/* How much to read at once: what the rows still wanted are likely to take in this run. */
+static uint32_t read_bytes(const struct scan *scan, const struct run *run,
+                           const struct table *table, struct block_ref ref)
+{
+    uint64_t rows, bytes;
+
+    if (ref.kind != BLOCK_DATA || scan->is_backward || run == NULL)
+        return ref.bytes;
+    rows = (uint64_t)scan->row_limit * run->entry_count / scan->sources->entries_total;
+    bytes = rows * (table->info.data_bytes / max_u64(table->info.entry_count, 1));
+    bytes = bytes / 4096 * 4096 + ref.bytes;
+    bytes = min_u64(bytes, READ_AHEAD_MAX_BYTES);
+    bytes = max_u64(bytes, ref.bytes);
+    return (uint32_t)min_u64(bytes, table->info.data_bytes - ref.offset);
+}
+
+static enum kiwi_status block_want(struct scan *scan, const struct run *run, struct table *table,
+                                   struct block_ref ref)
+{
+    if (scan->blocks == NULL) {
+        scan->blocks = memory_allocate(SCAN_BLOCK_MAX * sizeof *scan->blocks);
+        if (scan->blocks == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's blocks");
+    }
+    if (scan->block_count == SCAN_BLOCK_MAX)
+        return FAIL(KIWI_BUSY, "an iterator needs more than %u blocks at once", SCAN_BLOCK_MAX);
+    scan->blocks[scan->block_count++] = (struct scan_block){
+        .table = table,
+        .scan = scan,
+        .request = { .offset = ref.offset, .bytes = read_bytes(scan, run, table, ref),
+                     .status = KIWI_BUSY },
+    };
+    scan->blocks_missing++;
+    return KIWI_OK;
+}
+
+/* Every input on its own, so that all missing blocks are read together. */
+static enum kiwi_status blocks_collect(struct shard *shard, struct scan *scan)
+{
+    struct scan_sources *sources = scan->sources;
+
+    for (uint32_t i = 0; i < sources->input_count; i++) {
+        struct iter    *iter = sources->inputs[i];
+        enum iter_state state = iter_position(iter, scan);
+
+        while (state == ITER_WANTS_BLOCK) {
+            enum kiwi_status status = KIWI_OK;
+            const uint8_t   *block = block_find(shard, scan, iter->wanted_table, iter->wanted,
+                                                &status);
+            TRY(status);
+            if (block == NULL) {
+                TRY(block_want(scan, sources->input_runs[i], iter->wanted_table, iter->wanted));
+                break;
+            }
+            state = iter_supply(iter, block);
+        }
+        if (state == ITER_FAILED)
+            return iter->status;
+    }
+    return KIWI_OK;
+}
+
+/* ---- rows ---- */
+
+static enum kiwi_status row_add(struct scan *scan, const struct entry *entry)
+{
+    uint64_t need = (uint64_t)scan->bytes_used + entry->key.size + entry->value.size;
+
+    if (scan->row_count == scan->row_capacity) {
+        uint32_t         capacity = scan->row_capacity == 0 ? 64 : scan->row_capacity * 2;
+        struct scan_row *rows = memory_resize(scan->rows, capacity * sizeof *rows);
+        if (rows == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
+        scan->rows = rows;
+        scan->row_capacity = capacity;
+    }
+    if (need > scan->bytes_capacity) {
+        uint64_t capacity = max_u64(need, min_u64((uint64_t)scan->bytes_capacity * 2, 1u << 30));
+        uint8_t *bytes = memory_resize(scan->bytes, max_u64(capacity, 16384));
+        if (bytes == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
+        scan->bytes = bytes;
+        scan->bytes_capacity = (uint32_t)max_u64(capacity, 16384);
+    }
+    struct scan_row *row = &scan->rows[scan->row_count++];
+    row->key_offset = scan->bytes_used;
+    row->key_bytes = (uint32_t)entry->key.size;
+    row->value_offset = scan->bytes_used + row->key_bytes;
+    row->value_bytes = (uint32_t)entry->value.size;
+    if (entry->key.size > 0)
+        memcpy(scan->bytes + row->key_offset, entry->key.data, entry->key.size);
+    if (entry->value.size > 0)
+        memcpy(scan->bytes + row->value_offset, entry->value.data, entry->value.size);
+    scan->bytes_used = (uint32_t)need;
+    return KIWI_OK;
+}
+
+static bool is_outside(const struct scan *scan, struct bytes key)
+{
+    if (scan->is_backward)
+        return scan->lower.data != NULL && bytes_compare(key, scan->lower) < 0;
+    return scan->upper.data != NULL && bytes_compare(key, scan->upper) >= 0;
+}
+
+/* Keys on the near side of the start that seeks may land on. */
+static bool is_before_start(const struct scan *scan, struct bytes key)
+{
+    if (!scan->is_backward)
+        return scan->lower.data != NULL && bytes_compare(key, scan->lower) < 0;
+    if (scan->upper.data != NULL && bytes_compare(key, scan->upper) >= 0)
+        return true;
+    return !scan->from_edge && !scan->is_inclusive
+        && bytes_equal(key, bytes_of(scan->position.data, scan->position.size));
+}
+
+static bool chunk_is_full(const struct scan *scan)
+{
+    return scan->row_count >= scan->row_limit || scan->bytes_used >= scan->byte_limit;
+}
+
+/* Until the merge is at an entry, at its end, or lacks a block that is not in memory. */
+static enum iter_state merge_feed(struct shard *shard, struct scan *scan, enum iter_state state,
+                                  enum kiwi_status *status)
+{
+    struct iter *merged = merge_iter(scan->sources->merge);
+
+    while (state == ITER_WANTS_BLOCK) {
+        const uint8_t *block = block_find(shard, scan, merged->wanted_table, merged->wanted, status);
+        if (block == NULL)
+            return *status == KIWI_OK ? ITER_WANTS_BLOCK : ITER_FAILED;
+        state = iter_supply(merged, block);
+    }
+    if (state == ITER_FAILED)
+        *status = merged->status;
+    return state;
+}
+
+static enum kiwi_status key_keep(struct kiwi_buffer *kept, struct bytes key)
+{
+    if (kept->capacity < key.size) {
+        void *data = memory_resize(kept->data, key.size + 64);
+        if (data == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's key");
+        kept->data = data;
+        kept->capacity = key.size + 64;
+    }
+    if (key.size > 0)
+        memcpy(kept->data, key.data, key.size);
+    kept->size = key.size;
+    return KIWI_OK;
+}
+
+static bool is_kept(const struct scan *scan, struct bytes key)
+{
+    const struct kiwi_buffer *kept = &scan->sources->decided;
+
+    return scan->sources->has_decided && kept->size == key.size
+        && (key.size == 0 || memcmp(kept->data, key.data, key.size) == 0);
+}
+
+/* Going up, the first visible version of a key decides it. */
+static enum kiwi_status entry_forward(struct scan *scan, const struct entry *entry)
+{
+    if (is_kept(scan, entry->key))
+        return KIWI_OK;
+    if (entry->kind == ENTRY_PUT)
+        TRY(row_add(scan, entry));
+    scan->sources->has_decided = true;
+    return key_keep(&scan->sources->decided, entry->key);
+}
+
+/* Going down, versions come oldest first: each visible one replaces the one before. */
+static enum kiwi_status entry_backward(struct scan *scan, const struct entry *entry)
+{
+    struct scan_sources *sources = scan->sources;
+
+    if (is_kept(scan, entry->key)) {
+        scan->row_count = sources->candidate_row;
+        scan->bytes_used = sources->candidate_bytes;
+    }
+    sources->candidate_row = scan->row_count;
+    sources->candidate_bytes = scan->bytes_used;
+    if (entry->kind == ENTRY_PUT)
+        TRY(row_add(scan, entry));
+    sources->has_decided = true;
+    return key_keep(&sources->decided, entry->key);
+}
+
+static enum iter_state rows_collect(struct shard *shard, struct scan *scan, enum iter_state state,
+                                    enum kiwi_status *status)
+{
+    struct iter *merged = merge_iter(scan->sources->merge);
+
+    for (uint32_t examined = 0; state == ITER_AT_ENTRY; examined++) {
+        const struct entry *entry = &merged->entry;
+
+        if (is_outside(scan, entry->key))
+            return ITER_END;
+        if (entry->sequence <= scan->sequence && !is_before_start(scan, entry->key)) {
+            bool is_new_key = !is_kept(scan, entry->key);
+
+            /* A key is left only once all its versions were seen. */
+            if (is_new_key && (chunk_is_full(scan) || examined > ENTRIES_PER_FILL_MAX))
+                return ITER_AT_ENTRY;
+            *status = scan->is_backward ? entry_backward(scan, entry) : entry_forward(scan, entry);
+            if (*status != KIWI_OK)
+                return ITER_FAILED;
+            if (!scan->is_backward && chunk_is_full(scan))
+                return ITER_AT_ENTRY;
+        }
+        state = merge_feed(shard, scan,
+                           scan->is_backward ? iter_previous(merged) : iter_next(merged), status);
+    }
+    return state;
+}
+
+/* ---- the fill ---- */
+
+static enum fill fill_wants(struct scan *scan, struct table *table, struct block_ref ref)
+{
+    scan->status = block_want(scan, NULL, table, ref);
+    return scan->status == KIWI_OK ? FILL_WAITS : FILL_FAILED;
+}
+
+static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct version *version)
+{
+    enum kiwi_status     status = KIWI_OK;
+    enum iter_state      state;
+    struct scan_sources *sources;
+    struct iter         *merged;
+
+    scan->row_count = scan->row_index = scan->bytes_used = 0;
+    scan->at_end = false;
+    if ((scan->status = sources_open(shard, scan, version)) != KIWI_OK)
+        return FILL_FAILED;
+    sources = scan->sources;
+    sources->has_decided = false;
+    if (sources->input_count == 0) {
+        scan->at_end = true;
+        return FILL_DONE;
+    }
+    merge_reset(sources->merge, sources->inputs, sources->input_count);
+    merged = merge_iter(sources->merge);
+    state = merge_feed(shard, scan, iter_position(merged, scan), &status);
+    if (state == ITER_WANTS_BLOCK) {
+        scan->status = blocks_collect(shard, scan);
+        return scan->status == KIWI_OK ? FILL_WAITS : FILL_FAILED;
+    }
+    state = rows_collect(shard, scan, state, &status);
+    if (state == ITER_WANTS_BLOCK && (scan->is_backward || scan->row_count == 0))
+        return fill_wants(scan, merged->wanted_table, merged->wanted);
+    scan->at_end = state == ITER_END;
+    if ((scan->status = status) != KIWI_OK)
+        return FILL_FAILED;
+    if (sources->has_decided) {
+        scan->status = key_keep(&scan->position, bytes_of(sources->decided.data,
+                                                          sources->decided.size));
+        scan->from_edge = scan->is_inclusive = false;
+    }
+    return scan->status == KIWI_OK ? FILL_DONE : FILL_FAILED;
+}
+
+/* Back to the iterator's thread: to read, or with rows. */
+static void scan_return(struct scan *scan, struct context *executor)
+{
+    if (executor == scan->context)
+        scan_handle(scan);
+    else
+        context_post(scan->context, &scan->task);
+}
+
+static void blocks_keep(struct shard *shard, struct scan *scan)
+{
+    struct scan_sources *sources = scan->sources;
+
+    for (uint32_t i = 0; i < sources->used_count && !scan->no_fill; i++)
+        cache_block_insert(shard->cache, tier_of(sources->used[i].ref.kind),
+                           sources->used[i].table->info.id, sources->used[i].ref.offset,
+                           sources->used[i].block, sources->used[i].ref.bytes);
+    sources->used_count = 0;
+}
+
+/* A flush may have been published while the device was read: memtables and version must be of the
+ * same moment, so a fill always uses the present ones. What was read for other tables is of no use. */
+static void version_refresh(struct shard *shard, struct scan *scan)
+{
+    if (scan->version == NULL || scan->version == version_present(shard->versions))
+        return;
+    for (uint32_t i = 0; i < scan->block_count; i++)
+        scan->blocks[i].table = NULL;
+    version_release(scan->version);
+    scan->version = NULL;
+}
+
+void scan_run(struct shard *shard, struct scan *scan, struct context *executor)
+{
+    enum fill fill;
+
+    if (scan->counts_seek)
+        shard->counters.scans++;
+    scan->counts_seek = false;
+    version_refresh(shard, scan);
+    fill = scan_fill(shard, scan, version_present(shard->versions));
+
+    if (fill == FILL_WAITS) {
+        if (scan->version == NULL)
+            scan->version = version_hold(shard->versions);
+        scan_return(scan, executor);
+        return;
+    }
+    assert(scan->blocks_missing == 0);
+    if (scan->sources != NULL)
+        blocks_keep(shard, scan);
+    if (scan->version != NULL) {
+        version_release(scan->version);
+        scan->version = NULL;
+    }
+    shard->counters.scan_rows += scan->row_count;
+    if (fill == FILL_FAILED)
+        scan->row_count = 0;
+    scan_return(scan, executor);
+}
+
+/* ---- on the context's thread ---- */
+
+static void scan_block_done(struct io_request *request)
+{
+    struct scan_block *block = container_of(request, struct scan_block, request);
+    struct scan       *scan = block->scan;
+
+    assert(scan->blocks_missing > 0);
+    if (--scan->blocks_missing == 0)
+        shard_run(scan->shard, &scan->task, scan->context);
+}
+
+static void scan_blocks_free(struct scan *scan)
+{
+    for (uint32_t i = 0; i < scan->block_count; i++)
+        if (scan->blocks[i].buffer != NULL)
+            context_buffer_give(scan->context, scan->blocks[i].buffer,
+                                scan->blocks[i].request.bytes);
+    scan->block_count = 0;
+}
+
+void scan_handle(struct scan *scan)
+{
+    if (scan->blocks_missing == 0) {
+        scan_blocks_free(scan);
+        scan->context->scan_arrived(scan);
+        return;
+    }
+    uint32_t first = scan->block_count - scan->blocks_missing, last = scan->block_count;
+
+    /* One more than there are, so that none of them brings the scan back before all are added. */
+    scan->blocks_missing++;
+    for (uint32_t i = first; i < last; i++) {
+        struct scan_block *block = &scan->blocks[i];
+
+        block->request.file = block->table->file;
+        block->request.verb = IO_READ;
+        block->request.class_of_service = IO_CLASS_READ;
+        block->request.done = scan_block_done;
+        block->buffer = context_buffer_take(scan->context, block->request.bytes);
+        block->request.buffer = block->buffer;
+        if (block->buffer == NULL) {
+            block->request.status = FAIL(KIWI_NO_MEMORY, "no buffer for an iterator's block");
+            scan->blocks_missing--;
+            continue;
+        }
+        io_queue_add(scan->context->queue, &block->request);
+    }
+    if (--scan->blocks_missing == 0)
+        shard_run(scan->shard, &scan->task, scan->context);
+}

@@ -1,0 +1,122 @@
+/*
+ * shard.c: entering and leaving a shard, and what runs inside.
+ */
+#include "core/shard/shard.h"
+
+#include "io/thread.h"
+
+#define ENTER_SPINS 200u
+
+static_assert(sizeof(struct waiter) <= sizeof(struct waiter_slot), "a waiter fits its slot");
+
+bool shard_try_enter(struct shard *shard)
+{
+    return token_try(&shard->token);
+}
+
+void shard_enter(struct shard *shard)
+{
+    for (uint32_t spins = 0; !token_try(&shard->token); spins++) {
+        spin_pause();
+        if (spins >= ENTER_SPINS) {
+            thread_yield(); /* the holder may have lost its processor */
+            spins = 0;
+        }
+    }
+}
+
+static void inbox_run(struct shard *shard, struct context *executor)
+{
+    struct mail *mail;
+
+    while ((mail = mailbox_take(&shard->inbox)) != NULL) {
+        while (mail != NULL) {
+            struct mail *next = mail->next;
+            shard_task_run(shard, container_of(mail, struct task, mail), executor);
+            mail = next;
+        }
+    }
+}
+
+void shard_leave(struct shard *shard, struct context *executor)
+{
+    for (;;) {
+        inbox_run(shard, executor);
+        /* Waiters without a group on its way: somebody must write it, and we are here. */
+        if (shard->waiters != NULL)
+            commit_dispatch(shard, executor, false);
+        /* The exchange is also the fence between giving the token up and the last look. */
+        atomic_exchange_explicit(&shard->token.is_held, 0, memory_order_seq_cst);
+        if (LIKELY(mailbox_is_empty(&shard->inbox)) || !token_try(&shard->token))
+            return;
+    }
+}
+
+void shard_run(struct shard *shard, struct task *task, struct context *executor)
+{
+    if (LIKELY(token_try(&shard->token))) {
+        shard_task_run(shard, task, executor);
+        shard_leave(shard, executor);
+        return;
+    }
+    mailbox_push(&shard->inbox, &task->mail);
+    /* The holder may have looked for the last time before the push: then the token is free. */
+    if (token_try(&shard->token))
+        shard_leave(shard, executor);
+}
+
+void shard_op_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
+{
+    switch ((enum kiwi_verb)op->verb) {
+    case KIWI_GET:
+        if (op_state(op)->step == STEP_RESUME)
+            get_resume(shard, op, executor);
+        else
+            get_run(shard, op, executor);
+        return;
+    case KIWI_PUT:
+    case KIWI_DELETE:
+        put_run(shard, op, executor);
+        return;
+    case KIWI_WRITE:
+    case KIWI_ITERATE:
+    case KIWI_FLUSH:
+    case KIWI_COMPACT:
+    case KIWI_WAIT_DURABLE:
+        break;
+    }
+    assert(!"this verb runs on its context, not as a task of one shard");
+}
+
+void shard_task_run(struct shard *shard, struct task *task, struct context *executor)
+{
+    switch ((enum task_kind)task->kind) {
+    case TASK_OP: {
+        struct op_state *state = container_of(task, struct op_state, task);
+        shard_op_run(shard, op_of_state(state), executor);
+        return;
+    }
+    case TASK_LOG_WRITE:
+        commit_group_done(shard, container_of(task, struct log_write, task), executor);
+        return;
+    case TASK_LEAD:
+        shard->lead.is_out = false;
+        commit_dispatch(shard, executor, true);
+        return;
+    case TASK_SCAN:
+        scan_run(shard, container_of(task, struct scan, task), executor);
+        return;
+    case TASK_PART:
+    case TASK_VISIBLE:
+        break;
+    }
+    assert(!"a task came into a shard that belongs to a context");
+}
+
+void shard_op_prefetch(const struct shard *shard, const struct kiwi_op *op)
+{
+    uint64_t hash = op_state_const(op)->hash;
+
+    cache_prefetch(shard->cache, hash);
+    memtable_prefetch(shard->active, hash);
+}

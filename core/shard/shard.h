@@ -1,0 +1,275 @@
+/*
+ * shard.h: one core's engine: put, get, scan, flush, compaction, recovery.
+ *
+ * Owns     its memtables, log, tables, cache, jobs and statistics.
+ * Thread   whoever holds its token (io/mailbox.h) is alone inside. A thread that finds the token
+ *          taken leaves its task in the inbox; the holder runs it before it leaves. The token is
+ *          never held across a wait: whatever needs the device goes back to the context it belongs
+ *          to, which reads or writes through its own queue and comes again.
+ * Runner   the one context attached to the shard; it alone steps jobs and touches table files.
+ * Rooms    put.c, get.c, scan.c: operations. commit.c: group commit. background.c: flush,
+ *          compaction, publishing. recovery.c: open. snapshot.c. admission.c: delays.
+ */
+#pragma once
+
+#include "cache/cache.h"
+#include "compact/job.h"
+#include "core/memtable/memtable.h"
+#include "core/shard/context.h"
+#include "core/shard/snapshot.h"
+#include "core/version/manifest.h"
+#include "core/wal/wal.h"
+#include "io/mailbox.h"
+#include "kiwi/kiwi.h"
+
+#define SHARD_FROZEN_MAX   16u /* recovery may freeze more than the 3 that running allows */
+#define FROZEN_RUNNING_MAX 3u  /* frozen memtables beyond which writers are delayed */
+#define SHARD_FLUSH_MAX    4u
+#define SHARD_SNAPSHOT_MAX 4096u
+
+struct shard;
+
+/* Somebody who waits until a sequence of this shard is durable. */
+struct waiter {
+    uint64_t        sequence;
+    uint64_t        since_ns;
+    struct waiter  *next;
+    struct kiwi_op *op;
+    bool            is_part;  /* inside a struct durable_part, else inside the op */
+};
+
+/* Somebody who waits until everything up to a sequence is in tables, or a range is compacted. */
+struct flush_waiter {
+    uint64_t             sequence;
+    bool                 then_compact;
+    struct bytes         first, last; /* owned */
+    struct flush_waiter *next;
+    struct durable_part *part;
+};
+
+/* A get that needs the device; from the shard's pool. */
+struct read {
+    struct table_get  get;
+    struct version   *version;    /* held */
+    uint32_t          level, run; /* where the lookup stands */
+    uint32_t          stamp;
+    uint64_t          sequence_max;
+    uint64_t          start_ns;
+    struct io_request request;
+    struct kiwi_op   *op;
+    struct read      *next_free;
+    bool              block_is_there; /* the buffer holds the wanted block, verified */
+    bool              touched_device;
+};
+
+/* One memtable and who still needs it. */
+struct frozen {
+    struct memtable      *memtable;
+    struct memtable_slot *slot;
+    uint64_t              sequence_min;    /* everything in it is at or above */
+    uint64_t              sequence_last;   /* newest in it */
+    struct wal_position   log_position;    /* where the log of the next one starts */
+    uint64_t              needs_durable[KIWI_SHARD_COUNT_MAX]; /* of other shards, before publishing */
+    bool                  has_needs;
+    uint32_t              scan_holds;      /* fills in progress that read it */
+    bool                  is_flushing, is_flushed;
+};
+
+struct log_write {
+    struct task       task;
+    struct shard     *shard;
+    struct context   *context; /* whose queue writes it */
+    struct wal_group *group;
+    bool              is_busy;
+};
+
+struct running_job {
+    struct job            *job;      /* NULL: free slot */
+    struct frozen         *inputs[SHARD_FROZEN_MAX]; /* flush: its memtables */
+    uint32_t               input_count;
+    enum job_state         state;
+    bool                   is_publishing;
+    bool                   is_manual;
+    struct manifest_write  write;
+    struct context        *runner;
+    enum kiwi_status       write_status;
+    bool                   write_done;
+};
+
+struct shard_options {
+    struct io           *io;
+    struct kiwi_options  options;       /* derived, complete */
+    struct database_id   database;
+    uint64_t             hash_seed;
+    const char          *directory;     /* of the shard */
+    uint32_t             index, count;
+    struct shard       **peers;         /* all shards of the database, by index; borrowed */
+};
+
+struct snapshot_entry { uint64_t sequence; uint32_t count; };
+
+struct shard {
+    struct token    token;
+    struct mailbox  inbox;
+
+    /* hot: touched by every operation */
+    _Alignas(CACHE_LINE_BYTES) uint64_t sequence;  /* last given */
+    uint64_t          newest_snapshot;             /* 0: none */
+    struct memtable  *active;
+    struct cache     *cache;
+    struct wal       *wal;
+    uint64_t          memtable_limit;
+    uint32_t          frozen_count;
+    uint32_t          index;
+    enum kiwi_status  stopped;                     /* not OK: writes are refused until reopened */
+    uint64_t          delay_ns_per_kib;            /* admission */
+    uint32_t          sample;                      /* counts gets between latency samples */
+
+    struct frozen    *frozen[SHARD_FROZEN_MAX];    /* oldest first */
+    struct frozen    *active_frozen;               /* the struct frozen of the active memtable */
+    struct version_set *versions;
+    struct manifest    *manifest;
+    struct table_files *files;
+    struct shard_options options;
+    char               *directory;                 /* owned */
+
+    struct waiter    *waiters, *waiters_last;      /* ascending sequence */
+    struct log_write  log_writes[WAL_GROUPS_IN_FLIGHT];
+    struct lead {
+        struct task     task;
+        struct shard   *shard;
+        struct context *context;
+        bool            is_out;
+    } lead;
+    uint64_t          cut_sequence;                /* newest in a group that was cut */
+    bool              runner_was_rung;             /* about staged bytes, until the next cut */
+    bool              wants_mark;                  /* durable records without a durable-up-to mark */
+    uint64_t          log_deadline_ns;             /* 0: nothing staged that must be synced by time */
+    uint64_t          idle_since_ns;
+    _Atomic uint64_t  durable_sequence;            /* mirror of the log's, for other shards */
+
+    struct snapshot_entry *snapshots;              /* ascending */
+    uint32_t          snapshot_count, snapshot_capacity;
+
+    struct read      *read_free;
+    struct frozen    *frozen_free;
+    struct memtable_slot *slot_free[SHARD_FROZEN_MAX];
+    uint32_t          slot_free_count;
+
+    /* recovery */
+    struct deferred  *deferred, *deferred_last;
+    uint64_t          recovered_sequence;
+    uint64_t          dropped_count;               /* entries of batches that other shards lost */
+    bool              is_recovered;
+
+    /* the runner */
+    struct context   *runner;
+    struct running_job flushes[SHARD_FLUSH_MAX];
+    struct running_job compaction;
+    struct flush_waiter *flush_waiters;
+    uint64_t          write_last_ns;               /* for idle compaction */
+    bool              wants_runner;                /* frozen memtables or picks changed */
+    bool              pick_is_stale;
+    bool              idle_pick_done;
+    bool              is_closing;
+    enum kiwi_status  job_status;                  /* of the last flush or compaction that ended */
+    uint64_t          retry_ns;                    /* no new jobs before, after one failed */
+    uint64_t          sequence_seen;
+    uint64_t          due_ns;                      /* the runner's: when it must come again */
+    uint64_t          debt_bytes;
+    uint64_t          pace_delay_until_ns;
+    uint8_t           pace_reason;
+    uint32_t          background_share;
+    uint64_t          drain_bytes, drain_ns;
+
+    struct shard_counters {
+        struct kiwi_answer_stats answers[KIWI_ANSWER_COUNT];
+        struct kiwi_level_stats  levels[KIWI_LEVEL_COUNT_MAX];
+        struct kiwi_stall_stats  stalls[KIWI_STALL_COUNT];
+        uint64_t gets, puts, deletes, batches, scans, scan_rows, user_write_bytes;
+        uint64_t flush_count, flush_bytes, flush_ns;
+        uint64_t compaction_count, compaction_read_bytes, compaction_write_bytes, compaction_ns;
+        uint64_t entries_dropped, reads_verified, corruptions;
+        uint64_t manifest_base;
+        struct wal_counters log_base;
+        struct kiwi_tier_stats tiers_base[KIWI_TIER_COUNT];
+    } counters;
+};
+
+/* ---- life ---- */
+/* Recovers everything of this shard up to, not including, cross-shard batches that other shards must
+ * confirm; shard_open_finish, called after all shards were opened, resolves those. */
+MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
+MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
+uint64_t shard_recovered_sequence(const struct shard *shard);
+/* No context attached, nothing in flight. Syncs the log, seals it. Returns the first error. */
+enum kiwi_status shard_close(struct shard *shard); /* NULL is fine */
+
+void shard_free(struct shard *shard); /* without sealing: recovery failed, or a test crashed */
+
+/* ---- entering ---- */
+/* Runs task inside the shard: at once when the token is free, else by whoever holds it. executor:
+ * the calling context, or NULL when the caller has none. */
+void shard_run(struct shard *shard, struct task *task, struct context *executor);
+/* Enters, waiting (spinning, then yielding) while somebody else is inside. */
+void shard_enter(struct shard *shard);
+bool shard_try_enter(struct shard *shard);
+/* Leaves after running what came into the inbox meanwhile. */
+void shard_leave(struct shard *shard, struct context *executor);
+
+/* ---- operations, inside ---- */
+void shard_task_run(struct shard *shard, struct task *task, struct context *executor);
+void shard_op_run(struct shard *shard, struct kiwi_op *op, struct context *executor);
+void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor);
+void get_run(struct shard *shard, struct kiwi_op *op, struct context *executor);
+void get_resume(struct shard *shard, struct kiwi_op *op, struct context *executor);
+void scan_run(struct shard *shard, struct scan *scan, struct context *executor);
+void shard_op_prefetch(const struct shard *shard, const struct kiwi_op *op);
+
+/* One entry of a batch. */
+struct batch_entry { struct entry entry; uint64_t hash; };
+
+/* Admission, log, memtable, cache for count entries as one atomic append. KIWI_BUSY: *delay_ns says
+ * when to try again, *reason why. Sets sequences. parts: NULL for a batch of one shard. */
+MUST_USE enum kiwi_status shard_write(struct shard *shard, struct entry *entries,
+                                      const uint64_t *hashes, uint32_t count,
+                                      const struct wal_part *parts, uint32_t part_count,
+                                      uint64_t *delay_ns, enum kiwi_stall *reason);
+/* First half for cross-shard batches: would shard_write take the append now? */
+MUST_USE enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
+                                     uint64_t *delay_ns, enum kiwi_stall *reason);
+/* What the pacer asks of a write of bytes, 0: nothing. Charged once per operation. */
+uint64_t admission_charge(struct shard *shard, uint64_t bytes);
+void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t delay_ns);
+
+/* ---- commit.c ---- */
+void commit_wait(struct shard *shard, struct waiter *waiter);        /* joins in sequence order */
+void commit_dispatch(struct shard *shard, struct context *executor, bool is_forced);
+void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor);
+void commit_staged(struct shard *shard, struct context *executor);    /* an append nobody waits for */
+uint64_t commit_timer_ns(const struct shard *shard);                  /* next deadline, UINT64_MAX: none */
+void commit_timer_run(struct shard *shard, struct context *runner);
+enum kiwi_status commit_seal(struct shard *shard, struct context *context); /* at close */
+
+/* ---- background.c: the runner ---- */
+MUST_USE enum kiwi_status memtable_rotate(struct shard *shard);       /* freezes the active one */
+/* One turn: token work, then one slice of each job. True when there is more to do at once. */
+bool     background_turn(struct shard *shard, struct context *runner, uint64_t budget_bytes);
+bool     background_is_idle(struct shard *shard);
+void     background_wake(struct shard *shard);                        /* rings the runner */
+void     background_cancel(struct shard *shard, struct context *runner); /* before detaching */
+uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns);
+void     flush_wait(struct shard *shard, struct flush_waiter *waiter);
+void     frozen_release(struct shard *shard, struct frozen *frozen);  /* frees when nobody needs it */
+
+/* ---- admission.c ---- */
+void admission_update(struct shard *shard);                           /* after each change of debt */
+void memory_rebalance(struct shard *shard);                           /* cache gives way to memtables */
+
+/* ---- snapshot.c ---- */
+MUST_USE enum kiwi_status snapshot_register(struct shard *shard, uint64_t sequence);
+void snapshot_unregister(struct shard *shard, uint64_t sequence);
+
+/* ---- statistics.c ---- */
+void shard_stats_add(struct shard *shard, struct kiwi_stats *stats);
+void shard_stats_reset(struct shard *shard);

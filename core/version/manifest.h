@@ -25,7 +25,7 @@ struct manifest_options {
 
 struct manifest_state {           /* what recovery needs besides the version */
     uint64_t            flushed_sequence;
-    struct wal_position log_position;
+    struct wal_position log_position;          /* group 0: none yet, replay from the beginning */
     uint64_t            table_id_next, file_id_next, run_id_next; /* never given out before */
 };
 
@@ -35,15 +35,22 @@ struct manifest_state {           /* what recovery needs besides the version */
 MUST_USE enum kiwi_status manifest_open(const struct manifest_options *options,
                                         struct version_set *set, struct manifest **out,
                                         struct manifest_state *state);
-void manifest_close(struct manifest *manifest); /* NULL is fine */
+/* NULL is fine. Writes the clean end (blocking) when nothing failed; an edit that is still out must
+ * not be at the device any more. */
+void manifest_close(struct manifest *manifest);
 
 /* Ids for new tables, files and runs; never given out twice, also over crashes (a crash may skip). */
 uint64_t manifest_table_id_take(struct manifest *manifest);
 uint64_t manifest_run_id_take(struct manifest *manifest);
+uint64_t manifest_file_id_take(struct manifest *manifest);
+/* A file with that id was found on disk: later ids are greater. */
+void     manifest_file_id_seen(struct manifest *manifest, uint64_t file_id);
 
 /* Encodes the edit (after version_apply has accepted it, the full state may be written instead) as
  * one or more requests. requests[i].done is the caller's to set. At most MANIFEST_REQUEST_MAX, to be
- * written one after the other, in order, each only after the one before is done. */
+ * written one after the other, in order, each only after the one before is done. Edits with tables
+ * are applied and started in turn: no second one may have been applied meanwhile (KIWI_INVALID). On
+ * failure nothing is out and the call may be repeated; KIWI_STOPPED: an earlier write failed. */
 #define MANIFEST_REQUEST_MAX 4u
 struct manifest_write {
     struct io_request requests[MANIFEST_REQUEST_MAX];
@@ -57,7 +64,11 @@ void             manifest_edit_done(struct manifest *manifest, enum kiwi_status 
 bool             manifest_is_busy(const struct manifest *manifest); /* an edit is out */
 enum kiwi_status manifest_status(const struct manifest *manifest);
 uint64_t         manifest_written_bytes(const struct manifest *manifest);
-uint64_t         manifest_flushed_sequence(const struct manifest *manifest);
+uint64_t         manifest_flushed_sequence(const struct manifest *manifest); /* durably so */
+/* Edits with tables, as version_change_count counts them: applied, and of these durable. A file that
+ * became free at an edit may be overwritten or removed only when that edit is durable. */
+uint64_t         manifest_changes_applied(const struct manifest *manifest);
+uint64_t         manifest_changes_durable(const struct manifest *manifest);
 
 /* ---- table files, recycled ---- */
 /* File n is `t-%08x` of its file id in the shard's directory. */
@@ -77,10 +88,14 @@ void table_files_close(struct table_files *files);
  * edit names it). Blocking but short. */
 MUST_USE enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
                                            struct io_file **file, uint64_t *file_id, bool *is_new);
-/* Closes file and pools it, or, beyond the pool's limit, hands out its path for an IO_REMOVE request
- * (path from memory_allocate, owned by the caller); *path NULL: pooled. */
+/* Closes file and pools it: it is taken again, or removed, only after every edit applied so far is
+ * durable. Beyond the pool's limit hands out a path, of this or an older file, for an IO_REMOVE request
+ * (from memory_allocate, owned by the caller); *path NULL: nothing to remove. */
 void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
                       char **path);
+/* The next path beyond the pool's limit, as above; NULL: none now. A file is kept over the limit while
+ * the edit that freed it is not durable, so this may find more than table_files_give did. */
+char    *table_files_excess_take(struct table_files *files);
 uint64_t table_files_pool_bytes(const struct table_files *files);
 /* After recovery: files on disk that no table of the version stands in become the pool. */
 MUST_USE enum kiwi_status table_files_adopt(struct table_files *files,

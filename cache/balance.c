@@ -3,8 +3,6 @@
  */
 #include "cache/balance.h"
 
-#define EVIDENCE_MIN 24u /* ghost hits of both sides; fewer are noise */
-
 /*
  * Records answer faster than blocks (no index, no block search) but each also costs an insert, and
  * they serve no scan. So records grow only where they clearly save more, and at a tie (uniform

@@ -19,6 +19,8 @@ enum log_kind { LOG_RECORD = 0, LOG_SMALL, LOG_MAIN, LOG_INDEX, LOG_FILTER, LOG_
 #define META_SHARE       205u  /* of SHARE_ONE: 20 % */
 #define SMALL_SHARE      102u  /* of the data blocks: 10 %, as in S3-FIFO */
 
+#define EVIDENCE_MIN     128u  /* ghost hits of both sides together; fewer are noise */
+
 /* Evidence since the last decision; older evidence halved. */
 struct balance_evidence {
     uint64_t record_hits;       /* device reads that a longer record log would have saved */

@@ -199,6 +199,8 @@ static void balance_decide(struct cache *cache)
     evidence->block_hits += cache->blocks.ghost_hits - cache->block_ghosts_seen;
     cache->record_ghosts_seen = cache->records.ghost_hits;
     cache->block_ghosts_seen = cache->blocks.ghost_hits;
+    if (evidence->record_hits + evidence->block_hits < EVIDENCE_MIN)
+        return;
     evidence->record_span_bytes = cache->records.ghost.count * record_mean;
     evidence->block_span_bytes = cache->blocks.ghost.count * block_mean;
     cache->share = balance_share(cache->share, evidence);

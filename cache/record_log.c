@@ -38,7 +38,7 @@ static void record_kill(struct record_log *log, uint32_t reference)
 
     assert(log->live_bytes >= bytes);
     log->live_bytes -= bytes;
-    segment_note_dead(&log->list, segment, bytes);
+    segment_note_dead(&log->runs[segment->part].list, segment, bytes);
 }
 
 static void owner_forget(void *context, uint32_t reference)
@@ -65,18 +65,27 @@ void record_log_close(struct record_log *log)
     if (log->pool == NULL)
         return;
     index_close(&log->index);
-    if (log->victim != NULL)
-        segment_give(log->pool, log->victim);
-    for (struct segment *segment; (segment = log->list.oldest) != NULL;) {
-        segment_list_remove(&log->list, segment);
-        segment_give(log->pool, segment);
+    for (int part = 0; part < RECORD_PART_COUNT; part++) {
+        struct record_run *run = &log->runs[part];
+
+        if (run->victim != NULL)
+            segment_give(log->pool, run->victim);
+        for (struct segment *segment; (segment = run->list.oldest) != NULL;) {
+            segment_list_remove(&run->list, segment);
+            segment_give(log->pool, segment);
+        }
     }
     ghost_close(&log->ghost);
 }
 
+static uint64_t run_bytes(const struct record_run *run)
+{
+    return run->list.bytes + (run->victim == NULL ? 0 : run->victim->bytes);
+}
+
 uint64_t record_log_bytes(const struct record_log *log)
 {
-    return log->list.bytes + (log->victim == NULL ? 0 : log->victim->bytes);
+    return run_bytes(&log->runs[RECORD_SMALL]) + run_bytes(&log->runs[RECORD_MAIN]);
 }
 
 uint64_t record_log_mean_bytes(const struct record_log *log)
@@ -87,9 +96,11 @@ uint64_t record_log_mean_bytes(const struct record_log *log)
 /* Gives a segment back once nothing in it lives; the head stays. */
 static void segment_release_if_dead(struct record_log *log, struct segment *segment)
 {
-    if (segment->dead < segment->used || segment == log->head || segment == log->victim)
+    struct record_run *run = &log->runs[segment->part];
+
+    if (segment->dead < segment->used || segment == run->head || segment == run->victim)
         return;
-    segment_list_remove(&log->list, segment);
+    segment_list_remove(&run->list, segment);
     segment_give(log->pool, segment);
 }
 
@@ -112,17 +123,19 @@ void record_log_drop(struct record_log *log, const struct record_key *key)
 
 /* ---- appending ---- */
 
-static bool head_has(const struct record_log *log, uint32_t bytes)
+static bool head_has(const struct record_run *run, uint32_t bytes)
 {
-    return log->head != NULL && log->head->used + bytes <= log->head->bytes;
+    return run->head != NULL && run->head->used + bytes <= run->head->bytes;
 }
 
 /* Room for bytes at the head. spare: free segments to leave for others. */
-static bool head_prepare(struct record_log *log, uint32_t bytes, uint32_t spare)
+static bool head_prepare(struct record_log *log, enum record_part part, uint32_t bytes,
+                         uint32_t spare)
 {
-    struct segment *segment;
+    struct record_run *run = &log->runs[part];
+    struct segment    *segment;
 
-    if (LIKELY(head_has(log, bytes)))
+    if (LIKELY(head_has(run, bytes)))
         return true;
     if ((segment = segment_take(log->pool, spare)) == NULL)
         return false;
@@ -131,17 +144,21 @@ static bool head_prepare(struct record_log *log, uint32_t bytes, uint32_t spare)
         return false;
     }
     segment->owner = LOG_RECORD;
-    segment_list_append(&log->list, segment);
-    log->head = segment;
+    segment->part = (uint8_t)part;
+    segment_list_append(&run->list, segment);
+    run->head = segment;
     return true;
 }
 
-static struct record *head_append(struct record_log *log, uint32_t bytes, uint32_t *out_reference)
+static struct record *head_append(struct record_log *log, enum record_part part, uint32_t bytes,
+                                  uint32_t *out_reference)
 {
-    assert(head_has(log, bytes));
+    struct record_run *run = &log->runs[part];
+
+    assert(head_has(run, bytes));
     assert(bytes % RECORD_UNIT == 0);
-    *out_reference = record_reference(log, log->head, log->head->used);
-    log->head->used += bytes;
+    *out_reference = record_reference(log, run->head, run->head->used);
+    run->head->used += bytes;
     log->live_bytes += bytes;
     return record_at(log, *out_reference);
 }
@@ -163,92 +180,113 @@ static void record_fill(struct record *record, const struct record_key *key, str
         memcpy(data + key->key.size, value.data, value.size);
 }
 
+/* A newer version of a record that is there already. */
+static bool record_replace(struct record_log *log, const struct record_key *key,
+                           struct index_place place, struct bytes value, uint64_t sequence)
+{
+    uint32_t         old = place.line->references[place.slot], reference;
+    uint32_t         bytes = record_size(key->key.size, value.size);
+    enum record_part part = (enum record_part)segment_of(log, old)->part;
+
+    if (record_sequence(record_at(log, old)) >= sequence)
+        return true;
+    if (!head_prepare(log, part, bytes, 1)) {
+        index_remove(&log->index, (uint32_t)key->hash, place); /* rather none than a stale one */
+        record_kill(log, old);
+        return false;
+    }
+    record_fill(head_append(log, part, bytes, &reference), key, value, sequence);
+    place.line->references[place.slot] = reference;
+    record_kill(log, old);
+    segment_release_if_dead(log, segment_of(log, old));
+    return true;
+}
+
 bool record_log_insert(struct record_log *log, const struct record_key *key, struct bytes value,
                        uint64_t sequence)
 {
     struct record_match match = { log, key };
     uint32_t            bytes = record_size(key->key.size, value.size);
+    enum record_part    part = RECORD_SMALL;
     uint32_t            reference;
 
     if (bytes > log->pool->segment_bytes / 4 || key->key.size > UINT16_MAX)
         return true; /* never kept: it would push out too much */
     struct index_place place = index_find(&log->index, key->hash, record_matches, &match);
 
-    if (place.line != NULL) {
-        uint32_t old = place.line->references[place.slot];
-
-        if ((record_at(log, old)->sequence_and_size & ((1ull << 56) - 1)) >= sequence)
-            return true; /* what is there is as new */
-        if (!head_prepare(log, bytes, 1)) {
-            index_remove(&log->index, (uint32_t)key->hash, place); /* rather none than a stale one */
-            record_kill(log, old);
-            return false;
-        }
-        record_fill(head_append(log, bytes, &reference), key, value, sequence);
-        place.line->references[place.slot] = reference;
-        record_kill(log, old);
-        segment_release_if_dead(log, segment_of(log, old));
-        return true;
+    if (place.line != NULL)
+        return record_replace(log, key, place, value, sequence);
+    if (ghost_take(&log->ghost, (uint32_t)key->hash)) {
+        log->ghost_hits++;
+        part = RECORD_MAIN;
     }
-    if (!head_prepare(log, bytes, 1))
+    if (!head_prepare(log, part, bytes, 1))
         return false;
-    record_fill(head_append(log, bytes, &reference), key, value, sequence);
+    record_fill(head_append(log, part, bytes, &reference), key, value, sequence);
     if (!index_insert(&log->index, key->hash, reference)) {
-        log->head->used -= bytes; /* nothing refers to it */
+        log->runs[part].head->used -= bytes; /* nothing refers to it */
         log->live_bytes -= bytes;
         return false;
     }
-    if (ghost_take(&log->ghost, (uint32_t)key->hash))
-        log->ghost_hits++;
     log->inserts++;
     return true;
 }
 
 /* ---- reclaiming ---- */
 
-static bool victim_choose(struct record_log *log)
+static bool victim_choose(struct record_log *log, struct record_run *run)
 {
-    struct segment *victim = segment_list_victim(&log->list, log->head, log->pool->segment_bytes,
-                                                 &log->victim_keeps_all);
+    struct segment *victim = segment_list_victim(&run->list, run->head, log->pool->segment_bytes,
+                                                 &run->victim_keeps_all);
 
     if (victim == NULL)
         return false;
-    if (victim == log->head)
-        log->head = NULL;
-    log->victim = victim;
-    log->victim_at = 0;
+    if (victim == run->head)
+        run->head = NULL;
+    run->victim = victim;
+    run->victim_at = 0;
     return true;
 }
 
-static void victim_give(struct record_log *log)
+static void victim_give(struct record_log *log, struct record_run *run)
 {
-    struct segment *victim = log->victim;
+    struct segment *victim = run->victim;
 
     assert(victim->dead == victim->used);
-    log->victim = NULL;
+    run->victim = NULL;
     segment_give(log->pool, victim);
 }
 
-/* One record at the victim's front. Returns the bytes it frees. */
-static uint32_t victim_step(struct record_log *log, bool force)
+/* Which part a record goes to when its turn has come; RECORD_PART_COUNT: away. */
+static enum record_part record_destination(const struct record_run *run, uint32_t frequency)
 {
-    struct segment *victim = log->victim;
-    uint32_t        reference = record_reference(log, victim, log->victim_at);
-    struct record  *record = record_at(log, reference);
-    uint32_t        bytes = record_size_of(record), copied_reference;
+    enum record_part part = (enum record_part)run->victim->part;
+
+    if (run->victim_keeps_all)
+        return part;
+    return frequency > 0 ? RECORD_MAIN : RECORD_PART_COUNT;
+}
+
+/* One record at the victim's front. Returns the bytes it frees. */
+static uint32_t victim_step(struct record_log *log, struct record_run *run, bool force)
+{
+    uint32_t           reference = record_reference(log, run->victim, run->victim_at);
+    struct record     *record = record_at(log, reference);
+    uint32_t           bytes = record_size_of(record), copied_reference;
     struct index_place place = index_locate(&log->index, record->hash32, reference);
 
-    log->victim_at += bytes;
-    assert(log->victim_at <= victim->used);
+    run->victim_at += bytes;
+    assert(run->victim_at <= run->victim->used);
     if (place.line == NULL)
         return bytes; /* dropped or replaced: dead already */
-    uint32_t frequency = index_frequency(place);
+    uint32_t         frequency = index_frequency(place);
+    enum record_part part = force ? RECORD_PART_COUNT : record_destination(run, frequency);
 
-    if (!force && (frequency > 0 || log->victim_keeps_all) && head_prepare(log, bytes, 0)) {
-        memcpy(head_append(log, bytes, &copied_reference), record, bytes);
+    if (part != RECORD_PART_COUNT && head_prepare(log, part, bytes, 0)) {
+        memcpy(head_append(log, part, bytes, &copied_reference), record, bytes);
         place.line->references[place.slot] = copied_reference;
-        if (!log->victim_keeps_all)
-            index_frequency_set(place, frequency - 1);
+        if (!run->victim_keeps_all)
+            index_frequency_set(place, run->victim->part == RECORD_SMALL ? 0 : frequency - 1);
         record_kill(log, reference);
         return 0;
     }
@@ -260,12 +298,12 @@ static uint32_t victim_step(struct record_log *log, bool force)
 }
 
 /* The lines of the next records come from memory while this one is worked on. */
-static void victim_prefetch(const struct record_log *log)
+static void victim_prefetch(const struct record_log *log, const struct record_run *run)
 {
-    uint32_t at = log->victim_at;
+    uint32_t at = run->victim_at;
 
-    for (uint32_t i = 0; i < PREFETCH_AHEAD && at < log->victim->used; i++) {
-        const struct record *record = record_at(log, record_reference(log, log->victim, at));
+    for (uint32_t i = 0; i < PREFETCH_AHEAD && at < run->victim->used; i++) {
+        const struct record *record = record_at(log, record_reference(log, run->victim, at));
 
         if (i + 1 == PREFETCH_AHEAD)
             __builtin_prefetch(index_home(&log->index, record->hash32));
@@ -273,31 +311,44 @@ static void victim_prefetch(const struct record_log *log)
     }
 }
 
+static struct record_run *run_choose(struct record_log *log)
+{
+    uint64_t small = run_bytes(&log->runs[RECORD_SMALL]);
+    uint64_t main_bytes = run_bytes(&log->runs[RECORD_MAIN]);
+
+    return main_bytes == 0 || small * SHARE_ONE > (small + main_bytes) * SMALL_SHARE
+             ? &log->runs[RECORD_SMALL]
+             : &log->runs[RECORD_MAIN];
+}
+
 bool record_log_reclaim(struct record_log *log, uint64_t *debt, uint32_t *items, bool force)
 {
-    if (log->victim == NULL && !victim_choose(log))
+    struct record_run *run = run_choose(log);
+
+    if (run->victim == NULL && !victim_choose(log, run))
         return false;
-    while (log->victim_at < log->victim->used && *debt > 0 && *items > 0) {
-        victim_prefetch(log);
-        *debt -= min_u64(*debt, victim_step(log, force));
+    while (run->victim_at < run->victim->used && *debt > 0 && *items > 0) {
+        victim_prefetch(log, run);
+        *debt -= min_u64(*debt, victim_step(log, run, force));
         --*items;
     }
-    if (log->victim_at == log->victim->used)
-        victim_give(log);
+    if (run->victim_at == run->victim->used)
+        victim_give(log, run);
     return true;
 }
 
 void record_log_vacate(struct record_log *log, struct segment *segment)
 {
-    uint32_t at = 0;
+    struct record_run *run = &log->runs[segment->part];
+    uint32_t           at = 0;
 
-    if (segment == log->victim) {
-        at = log->victim_at;
-        log->victim = NULL;
+    if (segment == run->victim) {
+        at = run->victim_at;
+        run->victim = NULL;
     } else {
-        segment_list_remove(&log->list, segment);
-        if (segment == log->head)
-            log->head = NULL;
+        segment_list_remove(&run->list, segment);
+        if (segment == run->head)
+            run->head = NULL;
     }
     while (at < segment->used) {
         uint32_t           reference = record_reference(log, segment, at);

@@ -29,6 +29,7 @@ struct segment {
     uint32_t        slot_count;      /* blocks: descriptors that grow from the end */
     uint32_t        pin_count;
     uint8_t         owner;           /* enum log_kind, of the log that lists it */
+    uint8_t         part;            /* records: enum record_part */
     bool            is_listed;
     bool            is_chunk;        /* holds lines of an index */
     bool            is_odd;          /* not of the pool's size */

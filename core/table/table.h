@@ -13,6 +13,8 @@
 
 #include "core/base/entry.h"
 #include "core/iter/iter.h"
+#include "core/table/data_block.h"
+#include "core/table/index_block.h"
 #include "core/wal/wal.h"
 #include "io/io.h"
 
@@ -70,6 +72,8 @@ struct table_get {
     uint8_t             step;
     bool                was_filtered;   /* the filter ruled the table out */
     uint32_t            data_blocks;    /* data blocks looked into: > 0 and absent = false positive */
+    uint32_t            partition, position; /* private: where in the index */
+    bool                continues;      /* private: the block's last key goes on in the next */
 };
 
 /* Starts a lookup; needs no block yet when the directory alone can tell. */
@@ -90,6 +94,8 @@ struct table_cursor {
     uint64_t            goal_sequence;
     uint8_t             move;
     uint8_t             stage;
+    struct index_block  index;           /* private: views of the two blocks */
+    struct data_block   data;
 };
 
 void table_cursor_init(struct table_cursor *cursor, struct table *table);

@@ -1,0 +1,87 @@
+/*
+ * filter.c: shape, bits and checks of filter partitions.
+ */
+#include "core/table/filter.h"
+
+#include "core/table/search.h"
+
+enum { BLOCK_BYTES = TABLE_FILTER_BLOCK_BITS / 8 };
+
+static_assert(TABLE_FILTER_START >= sizeof(struct table_block_header), "the header comes first");
+
+static uint32_t blocks_in(uint64_t partition_bytes)
+{
+    return (uint32_t)((partition_bytes - TABLE_FILTER_START) / BLOCK_BYTES);
+}
+
+/* The best number of bits for a block of 512 bits and one bit per lane, measured. */
+static uint32_t lanes_for(uint32_t bits_per_key)
+{
+    static const uint8_t lanes[] = { 1, 1, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7 };
+
+    return bits_per_key < ARRAY_COUNT(lanes) ? lanes[bits_per_key] : TABLE_FILTER_LANES_MAX;
+}
+
+struct filter_shape filter_shape_of(uint64_t key_count, uint32_t bits_per_key)
+{
+    struct filter_shape shape = { .lanes = lanes_for(bits_per_key) };
+
+    if (bits_per_key == 0 || key_count == 0)
+        return (struct filter_shape){ 0 };
+    uint64_t bits = key_count * bits_per_key;
+    uint64_t blocks = (bits + TABLE_FILTER_BLOCK_BITS - 1) / TABLE_FILTER_BLOCK_BITS;
+    uint64_t blocks_max = blocks_in(TABLE_FILTER_BYTES_MAX);
+    uint64_t partitions = (blocks + blocks_max - 1) / blocks_max;
+    uint64_t blocks_each = (blocks + partitions - 1) / partitions;
+    assert(partitions <= UINT32_MAX);
+    shape.partitions = (uint32_t)partitions;
+    shape.partition_bytes = (uint32_t)round_up_u64(TABLE_FILTER_START + blocks_each * BLOCK_BYTES,
+                                                   TABLE_PAGE_BYTES);
+    shape.blocks = blocks_in(shape.partition_bytes); /* what rounding adds is used as well */
+    return shape;
+}
+
+bool filter_shape_is_sound(const struct filter_shape *shape)
+{
+    if (shape->partitions == 0)
+        return true;
+    return shape->lanes >= 1 && shape->lanes <= TABLE_FILTER_LANES_MAX && shape->blocks >= 1
+        && shape->partition_bytes >= TABLE_PAGE_BYTES
+        && shape->partition_bytes <= TABLE_FILTER_BYTES_MAX
+        && shape->blocks <= blocks_in(shape->partition_bytes);
+}
+
+bool filter_may_hold(const uint8_t *partition, const struct filter_spot *spot)
+{
+    const uint8_t *block = partition + TABLE_FILTER_START + (size_t)spot->block * BLOCK_BYTES;
+
+    return lanes_test(block, spot->bits, spot->lane_mask);
+}
+
+void filter_add(uint8_t *partition, const struct filter_spot *spot)
+{
+    uint8_t *block = partition + TABLE_FILTER_START + (size_t)spot->block * BLOCK_BYTES;
+
+    for (uint32_t lane = 0; lane < TABLE_FILTER_LANES_MAX; lane++) {
+        uint64_t word;
+        memcpy(&word, block + lane * sizeof word, sizeof word);
+        word |= (uint64_t)(spot->lane_mask >> lane & 1) << (spot->bits >> (6 * lane) & 63);
+        memcpy(block + lane * sizeof word, &word, sizeof word);
+    }
+}
+
+void filter_header_write(uint8_t *partition, const struct filter_shape *shape)
+{
+    struct table_block_header header = { .count = le32_of(shape->blocks) };
+
+    assert(filter_shape_is_sound(shape) && shape->partitions > 0);
+    memset(partition, 0, TABLE_FILTER_START);
+    memcpy(partition, &header, sizeof header);
+}
+
+const char *filter_check(const uint8_t *partition, const struct filter_shape *shape)
+{
+    const struct table_block_header *header = (const struct table_block_header *)partition;
+
+    return le32_get(header->count) == shape->blocks ? NULL : "a filter of another size";
+}

@@ -1,0 +1,6 @@
+file(GLOB table_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/table_*.c)
+list(REMOVE_ITEM table_tests ${CMAKE_CURRENT_LIST_DIR}/table_harness.c)
+foreach(source ${table_tests})
+  get_filename_component(name ${source} NAME_WE)
+  kiwi_test(${name} SOURCES ${source} ${CMAKE_CURRENT_LIST_DIR}/table_harness.c LINK room_table)
+endforeach()

@@ -50,16 +50,19 @@ struct job_options {
 MUST_USE enum kiwi_status job_flush_open(const struct job_options *options,
                                          struct memtable *const *memtables, uint32_t count,
                                          uint64_t run_id, struct job **out);
-/* (token) version: held by the job until job_close. run_id: of the output when the target is tiered;
- * for a levelled target the id of its one run (new when it has none). */
+/* (token) version: held by the caller; on success the hold is the job's, until job_close. run_id: a
+ * fresh one, of the output when it becomes a run of its own; otherwise the job knows better: the id
+ * of the last level's one run, or, for runs of one level merged among themselves, the youngest's. */
 MUST_USE enum kiwi_status job_compaction_open(const struct job_options *options,
                                               struct version *version,
                                               const struct compaction_plan *plan, uint64_t run_id,
                                               struct job **out);
 /* (token) NULL is fine; no I/O may be outstanding (step until it is not JOB_WAITING). Releases the
- * version. Outputs that were never published must have been taken back. */
+ * version and gives frames back to the buffers of its steps. Outputs that were never published must
+ * have been taken back. */
 void job_close(struct job *job);
 
+/* buffers: the same in every step of a job. */
 enum job_state job_step(struct job *job, struct io_queue *queue, struct buffers *buffers,
                         uint64_t budget_bytes);
 /* Asks it to stop at the next step: it becomes JOB_FAILED with KIWI_CLOSED. */
@@ -74,7 +77,8 @@ void     job_file_refuse(struct job *job, enum kiwi_status status);
 /* (token) after JOB_FAILED: files that never became part of a version, until false. */
 bool     job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_id);
 
-/* (token) with JOB_PUBLISH. For a flush the caller fills flushed_sequence and log_position. */
+/* (token) with JOB_PUBLISH. For a flush the caller fills flushed_sequence and log_position. status:
+ * KIWI_OK once the version has the tables; a failure means that it has none of them. */
 struct version_edit *job_edit(struct job *job);
 void                 job_published(struct job *job, enum kiwi_status status);
 

@@ -10,6 +10,7 @@
 
 /* Odd, so that neighbouring sequences differ in all bits of the product. */
 #define SEQUENCE_FACTOR 0x9e3779b97f4a7c15ull
+#define KEY_FACTOR      0xd6e8feb86659fd93ull
 #define OPEN_TAG        0x6f70656eull /* sets the checksum of open groups apart */
 
 /* First bytes of the MessagePack types in use. */
@@ -210,13 +211,28 @@ static inline uint8_t *put_head(uint8_t *target, enum wal_kind kind, uint64_t de
     return put_u32(target + 2, PACK_UINT32, (uint32_t)delta);
 }
 
-/* Folds where and when into the hash afterwards: seeding XXH3 itself is slow above 240 bytes. */
-static inline uint32_t record_checksum(const uint8_t *record, size_t bytes, uint64_t sequence,
-                                       uint64_t seed)
+/* Where and when go in after hashing: seeding XXH3 itself is slow above 240 bytes. */
+static inline uint32_t checksum_fold(uint64_t hash, uint64_t sequence, uint64_t seed)
 {
-    uint64_t hash = hash_checksum(record, bytes, 0) ^ (seed + sequence * SEQUENCE_FACTOR);
-
+    hash ^= seed + sequence * SEQUENCE_FACTOR;
     return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* Of what the record says, not of its bytes: the caller's key and value are hashed side by side,
+ * while reading back bytes that were just written would wait for them. XXH3 covers the sizes. */
+static inline uint32_t entry_checksum(const struct entry *entry, uint64_t seed)
+{
+    uint64_t key = hash_checksum(entry->key.data, entry->key.size, 0);
+    uint64_t value = hash_checksum(entry->value.data, entry->value.size, 0);
+
+    return checksum_fold((key + (uint64_t)entry->kind) * KEY_FACTOR + value, entry->sequence,
+                         seed);
+}
+
+static inline uint32_t batch_checksum(const uint8_t *record, size_t bytes, uint64_t sequence,
+                                      uint64_t seed)
+{
+    return checksum_fold(hash_checksum(record, bytes, 0), sequence, seed);
 }
 
 uint8_t *wal_entry_encode(uint8_t *target, const struct entry *entry, uint64_t first_sequence,
@@ -227,8 +243,7 @@ uint8_t *wal_entry_encode(uint8_t *target, const struct entry *entry, uint64_t f
     assert_slow(entry->kind == ENTRY_PUT || entry->value.size == 0);
     at = put_bin(at, entry->key);
     at = put_bin(at, entry->value);
-    return put_u32(at, PACK_UINT32,
-                   record_checksum(target, (size_t)(at - target), entry->sequence, seed));
+    return put_u32(at, PACK_UINT32, entry_checksum(entry, seed));
 }
 
 uint8_t *wal_batch_encode(uint8_t *target, const struct wal_batch *batch, uint64_t first_sequence,
@@ -246,7 +261,7 @@ uint8_t *wal_batch_encode(uint8_t *target, const struct wal_batch *batch, uint64
         at = put_u64(at, batch->parts[i].sequence);
     }
     return put_u32(at, PACK_UINT32,
-                   record_checksum(target, (size_t)(at - target), batch->sequence, seed));
+                   batch_checksum(target, (size_t)(at - target), batch->sequence, seed));
 }
 
 /* ---- decoding: each returns the end of what it took, NULL when it is not there ---- */
@@ -372,8 +387,9 @@ static const uint8_t *take_entry(const uint8_t *source, const uint8_t *end, stru
 const uint8_t *wal_record_decode(const uint8_t *source, const uint8_t *end,
                                  uint64_t first_sequence, uint64_t seed, struct wal_record *out)
 {
-    const uint8_t *at, *next;
-    uint64_t       delta = 0, checksum = 0, sequence;
+    const uint8_t *at;
+    uint64_t       delta = 0, stored = 0, sequence;
+    uint32_t       checksum;
     uint8_t        kind;
 
     if (UNLIKELY(end - source < (ptrdiff_t)WAL_ENTRY_BYTES_MIN || source[0] != RECORD_ARRAY))
@@ -390,15 +406,16 @@ const uint8_t *wal_record_decode(const uint8_t *source, const uint8_t *end,
         out->entry.kind = (enum entry_kind)kind;
         out->entry.sequence = sequence;
         at = take_entry(at, end, &out->entry);
+        if (UNLIKELY(at == NULL))
+            return NULL;
+        checksum = entry_checksum(&out->entry, seed);
     } else {
         at = take_batch(at, end, &out->batch);
+        if (UNLIKELY(at == NULL))
+            return NULL;
         out->batch.sequence = sequence;
+        checksum = batch_checksum(source, (size_t)(at - source), sequence, seed);
     }
-    if (UNLIKELY(at == NULL || sequence == 0))
-        return NULL;
-    next = take_uint(at, end, &checksum);
-    if (UNLIKELY(next == NULL
-                 || checksum != record_checksum(source, (size_t)(at - source), sequence, seed)))
-        return NULL;
-    return next;
+    at = take_uint(at, end, &stored);
+    return LIKELY(at != NULL && stored == checksum && sequence != 0) ? at : NULL;
 }

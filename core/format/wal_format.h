@@ -12,8 +12,9 @@
  *   [kind 1 put or 2 delete, sequence - first_sequence, key bin, value bin, checksum]
  *   [kind 3 batch, sequence - first_sequence, entry count, [[shard, sequence], ...], checksum]
  * A batch record makes the given number of entry records that follow it in the same group atomic.
- * The checksum is 32 bits of XXH3 over the record's bytes before it, mixed with database identity,
- * log id and sequence: a record of another life or place never verifies.
+ * The checksum is 32 bits: of the XXH3 of key and value and the kind, or of the bytes before it in
+ * a batch record; mixed with database identity, log id and sequence: a record of another life or
+ * place never verifies.
  */
 #pragma once
 

@@ -97,16 +97,30 @@ void harness_open_on(struct harness *harness, struct io *io, const char *directo
     };
 }
 
-void harness_open(struct harness *harness, uint64_t ring_bytes, uint64_t tail_bytes)
+static void open_below(struct harness *harness, const char *parent, uint64_t ring_bytes,
+                       uint64_t tail_bytes)
 {
-    char       directory[] = "/tmp/kiwi-wal-XXXXXX";
+    char       directory[64];
     struct io *io = NULL;
+
+    snprintf(directory, sizeof directory, "%s/kiwi-wal-XXXXXX", parent);
 
     assert_non_null(mkdtemp(directory));
     assert_int_equal(io_open(IO_BACKEND_POSIX, &io), KIWI_OK);
     harness_open_on(harness, io, directory, ring_bytes, tail_bytes);
     harness->owns_directory = true;
     assert_int_equal(harness_reopen(harness), KIWI_OK);
+}
+
+void harness_open(struct harness *harness, uint64_t ring_bytes, uint64_t tail_bytes)
+{
+    open_below(harness, "/tmp", ring_bytes, tail_bytes);
+}
+
+void harness_open_in_memory(struct harness *harness, uint64_t ring_bytes, uint64_t tail_bytes)
+{
+    open_below(harness, access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", ring_bytes,
+               tail_bytes);
 }
 
 void harness_close(struct harness *harness)
@@ -222,17 +236,76 @@ void harness_trim(struct harness *harness)
     wal_trim(harness->wal, harness->position);
 }
 
-void harness_flip(const struct harness *harness, const char *name, uint64_t bit)
+static int file_open(const struct harness *harness, const char *name)
 {
-    char    path[512];
-    uint8_t byte = 0;
-    int     descriptor;
+    char path[512];
+    int  descriptor;
 
     snprintf(path, sizeof path, "%s/%s", harness->directory, name);
     descriptor = open(path, O_RDWR);
     assert_true(descriptor >= 0);
+    return descriptor;
+}
+
+void harness_flip(const struct harness *harness, const char *name, uint64_t bit)
+{
+    int     descriptor = file_open(harness, name);
+    uint8_t byte = 0;
+
     assert_int_equal(pread(descriptor, &byte, 1, (off_t)(bit / 8)), 1);
     byte ^= (uint8_t)(1u << bit % 8);
     assert_int_equal(pwrite(descriptor, &byte, 1, (off_t)(bit / 8)), 1);
     close(descriptor);
+}
+
+void harness_file_write(const struct harness *harness, const char *name, const void *bytes,
+                        size_t count, uint64_t offset)
+{
+    int descriptor = file_open(harness, name);
+
+    assert_int_equal(pwrite(descriptor, bytes, count, (off_t)offset), count);
+    close(descriptor);
+}
+
+static uint8_t *file_read(const struct harness *harness, const char *name, size_t bytes)
+{
+    int      descriptor = file_open(harness, name);
+    uint8_t *copy = malloc(bytes);
+
+    assert_non_null(copy);
+    assert_int_equal(pread(descriptor, copy, bytes, 0), bytes);
+    close(descriptor);
+    return copy;
+}
+
+void harness_tail_wipe(const struct harness *harness)
+{
+    uint8_t *zeros = calloc(1, harness->options.tail_bytes);
+
+    harness_file_write(harness, "tail", zeros, harness->options.tail_bytes, 0);
+    free(zeros);
+}
+
+struct harness_copy harness_copy_take(const struct harness *harness)
+{
+    struct harness_copy copy = {
+        .ring_bytes = harness->options.ring_bytes + WAL_HEADER_BYTES,
+        .tail_bytes = harness->options.tail_bytes,
+    };
+
+    copy.ring = file_read(harness, "wal", copy.ring_bytes);
+    copy.tail = file_read(harness, "tail", copy.tail_bytes);
+    return copy;
+}
+
+void harness_copy_restore(const struct harness *harness, const struct harness_copy *copy)
+{
+    harness_file_write(harness, "wal", copy->ring, copy->ring_bytes, 0);
+    harness_file_write(harness, "tail", copy->tail, copy->tail_bytes, 0);
+}
+
+void harness_copy_free(struct harness_copy *copy)
+{
+    free(copy->ring);
+    free(copy->tail);
 }

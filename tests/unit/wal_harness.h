@@ -35,6 +35,8 @@ struct harness {
 
 /* A ring and a tail in a fresh directory on the posix backend. */
 void harness_open(struct harness *harness, uint64_t ring_bytes, uint64_t tail_bytes);
+/* The same in memory-backed storage where the host has it, for tests that recover very often. */
+void harness_open_in_memory(struct harness *harness, uint64_t ring_bytes, uint64_t tail_bytes);
 /* The same on a backend of the caller's, in directory. */
 void harness_open_on(struct harness *harness, struct io *io, const char *directory,
                      uint64_t ring_bytes, uint64_t tail_bytes);
@@ -61,3 +63,13 @@ void harness_trim(struct harness *harness);
 uint64_t harness_random(uint64_t *state);
 uint64_t harness_seed(void);
 void     harness_flip(const struct harness *harness, const char *name, uint64_t bit);
+/* What a power cut may leave of the tail: nothing. */
+void     harness_tail_wipe(const struct harness *harness);
+/* Both files as they are, and back. */
+struct harness_copy { uint8_t *ring, *tail; size_t ring_bytes, tail_bytes; };
+struct harness_copy harness_copy_take(const struct harness *harness);
+void                harness_copy_restore(const struct harness *harness,
+                                         const struct harness_copy *copy);
+void                harness_copy_free(struct harness_copy *copy);
+void     harness_file_write(const struct harness *harness, const char *name, const void *bytes,
+                            size_t count, uint64_t offset);

@@ -341,17 +341,19 @@ static void result_check(struct uring_queue *queue, int result)
                || result == -ETIME || result == -ENOMEM);
 }
 
-static bool has_completions(const struct uring_queue *queue)
+/* The kernel's mark that completions wait to be delivered by a call. Only a hint: it is set after
+ * the work was queued, so it may stay behind when the work was delivered in between. Nothing may
+ * loop or refuse to sleep on it. */
+static bool is_delivery_due(const struct uring_queue *queue)
 {
-    return io_uring_cq_ready(&queue->ring) > 0
-        || (__atomic_load_n(queue->ring.sq.kflags, __ATOMIC_RELAXED)
+    return (__atomic_load_n(queue->ring.sq.kflags, __ATOMIC_RELAXED)
             & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
 static void enter_without_waiting(struct uring_queue *queue)
 {
     if (io_uring_sq_ready(&queue->ring) > 0
-        || (io_uring_cq_ready(&queue->ring) == 0 && has_completions(queue)))
+        || (io_uring_cq_ready(&queue->ring) == 0 && is_delivery_due(queue)))
         result_check(queue, io_uring_submit_and_get_events(&queue->ring));
 }
 
@@ -381,7 +383,7 @@ static bool enter_and_wait(struct uring_queue *queue, uint64_t timeout_ns)
     if (atomic_load(&queue->base.has_descriptor) != 0) {
         /* The ring signals the descriptor, so one wait covers completions and wakes. */
         enter_without_waiting(queue);
-        if (!has_completions(queue))
+        if (io_uring_cq_ready(&queue->ring) == 0)
             queue_event_wait(&queue->base, timeout_ns);
         enter_without_waiting(queue);
     } else {
@@ -435,7 +437,7 @@ static uint32_t uring_queue_poll(struct io_queue *base, uint64_t timeout_ns)
         bool is_last = timeout_ns == 0;
 
         entries_fill(queue);
-        if (is_last || base->finished.count > 0 || has_completions(queue))
+        if (is_last || base->finished.count > 0 || io_uring_cq_ready(&queue->ring) > 0)
             enter_without_waiting(queue);
         else
             is_last = enter_and_wait(queue, timeout_ns);
@@ -455,7 +457,7 @@ static uint32_t uring_queue_poll(struct io_queue *base, uint64_t timeout_ns)
         /* The caller may go to its own sleep now: what done functions added must be on its way. */
         entries_fill(queue);
         enter_without_waiting(queue);
-        if (base->finished.count > 0 || has_completions(queue))
+        if (base->finished.count > 0 || io_uring_cq_ready(&queue->ring) > 0)
             queue_event_signal(base);
     }
     return count;

@@ -240,7 +240,10 @@ uint8_t *wal_entry_encode(uint8_t *target, const struct entry *entry, uint64_t f
 {
     uint8_t *at = put_head(target, (enum wal_kind)entry->kind, entry->sequence - first_sequence);
 
+    /* What the decoder would refuse must not get into a log. */
+    assert(entry->key.size <= KIWI_KEY_BYTES_MAX);
     assert_slow(entry->kind == ENTRY_PUT || entry->value.size == 0);
+    assert_slow(entry->value.size <= KIWI_VALUE_BYTES_MAX);
     at = put_bin(at, entry->key);
     at = put_bin(at, entry->value);
     return put_u32(at, PACK_UINT32, entry_checksum(entry, seed));
@@ -252,6 +255,7 @@ uint8_t *wal_batch_encode(uint8_t *target, const struct wal_batch *batch, uint64
     uint8_t *at = put_head(target, WAL_BATCH, batch->sequence - first_sequence);
 
     assert(batch->entry_count >= 1);
+    assert(batch->entry_count <= KIWI_BATCH_COUNT_MAX);
     assert(batch->part_count <= KIWI_SHARD_COUNT_MAX);
     at = put_u32(at, PACK_UINT32, batch->entry_count);
     at = put_u16(at, PACK_ARRAY16, (uint16_t)batch->part_count);

@@ -343,10 +343,22 @@ static enum kiwi_status position_check(const struct wal *wal, struct wal_positio
         || position.offset - WAL_HEADER_BYTES >= wal->ring.bytes)
         return FAIL(KIWI_CORRUPT, "%s: cannot replay from group %" PRIu64 " at offset %" PRIu64,
                     io_file_path(wal->ring_file), position.group, position.offset);
-    if (wal->is_new && (position.group != 1 || position.offset != WAL_HEADER_BYTES))
-        return FAIL(KIWI_CORRUPT, "%s was missing, and group %" PRIu64 " should be in it",
-                    io_file_path(wal->ring_file), position.group);
     return KIWI_OK;
+}
+
+/* A new log where a manifest remembers groups: the old one is missing. Takes the new one away, so
+ * that it cannot pass for the old one the next time. */
+static enum kiwi_status new_log_check(struct wal *wal, struct wal_position position)
+{
+    enum kiwi_status status;
+
+    if (position.group == 1 && position.offset == WAL_HEADER_BYTES)
+        return KIWI_OK;
+    status = io_remove(wal->io, io_file_path(wal->ring_file));
+    if (status != KIWI_OK && status != KIWI_NOT_FOUND)
+        return status;
+    return FAIL(KIWI_CORRUPT, "%s was missing, and group %" PRIu64 " should be in it",
+                io_file_path(wal->ring_file), position.group);
 }
 
 /* The log behind the last group: empty, everything in it on stable media. */
@@ -392,6 +404,8 @@ enum kiwi_status wal_recover(struct wal *wal, struct wal_position position,
     assert(wal->appended_sequence == 0 && wal->next_number == 1);
     *out = (struct wal_recovery){ 0 };
     TRY(position_check(wal, position));
+    if (wal->is_new)
+        TRY(new_log_check(wal, position));
     window_open(&replay.window, wal);
     if (!wal->is_new) {
         if ((status = groups_replay(&replay, out)) != KIWI_OK) goto done;

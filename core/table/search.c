@@ -8,7 +8,8 @@
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,bmi,bmi2,popcnt")))
 #define AVX2   __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
-/* Windows of at most this many numbers are compared in full. */
+/* Windows of at most this many numbers are compared in full. Below 256, which bounds the counts that
+ * _bzhi_u32 takes. */
 enum { WINDOW32 = 96, WINDOW64 = 48 };
 
 /* Written before main, and by tests. */
@@ -17,10 +18,12 @@ static enum block_search search_chosen;
 enum block_search block_search_best(void)
 {
     __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2"))
+        return BLOCK_SEARCH_SCALAR;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         return BLOCK_SEARCH_AVX512;
-    return __builtin_cpu_supports("avx2") ? BLOCK_SEARCH_AVX2 : BLOCK_SEARCH_SCALAR;
+    return BLOCK_SEARCH_AVX2;
 }
 
 __attribute__((constructor)) static void search_choose(void)
@@ -74,7 +77,7 @@ AVX2 static struct head_span window32_avx2(const uint8_t *heads, uint32_t count,
     for (uint32_t i = 0; i < count; i += 8) {
         __m256i  some = _mm256_loadu_si256((const __m256i_u *)(heads + (size_t)i * 4));
         __m256i  moved = _mm256_xor_si256(some, half);
-        uint32_t valid = count - i >= 8 ? 0xffu : (1u << (count - i)) - 1;
+        uint32_t valid = _bzhi_u32(0xff, count - i);
         uint32_t below =
             (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(goal, moved)));
         uint32_t above =
@@ -91,7 +94,7 @@ AVX512 static struct head_span window32_avx512(const uint8_t *heads, uint32_t co
     struct head_span span = { 0, 0 };
 
     for (uint32_t i = 0; i < count; i += 16) {
-        __mmask16 valid = count - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (count - i)) - 1);
+        __mmask16 valid = (__mmask16)_bzhi_u32(0xffff, count - i);
         __m512i   some = _mm512_loadu_si512(heads + (size_t)i * 4);
         span.lower += (uint32_t)__builtin_popcount(_mm512_mask_cmplt_epu32_mask(valid, some, goal));
         span.upper += (uint32_t)__builtin_popcount(_mm512_mask_cmple_epu32_mask(valid, some, goal));
@@ -170,7 +173,7 @@ AVX2 static struct head_span window64_avx2(const uint8_t *heads, uint32_t count,
     for (uint32_t i = 0; i < count; i += 4) {
         __m256i  some = _mm256_loadu_si256((const __m256i_u *)(heads + (size_t)i * 8));
         __m256i  moved = _mm256_xor_si256(some, half);
-        uint32_t valid = count - i >= 4 ? 0xfu : (1u << (count - i)) - 1;
+        uint32_t valid = _bzhi_u32(0xf, count - i);
         uint32_t below =
             (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(goal, moved)));
         uint32_t above =
@@ -187,7 +190,7 @@ AVX512 static struct head_span window64_avx512(const uint8_t *heads, uint32_t co
     struct head_span span = { 0, 0 };
 
     for (uint32_t i = 0; i < count; i += 8) {
-        __mmask8 valid = count - i >= 8 ? (__mmask8)0xff : (__mmask8)((1u << (count - i)) - 1);
+        __mmask8 valid = (__mmask8)_bzhi_u32(0xff, count - i);
         __m512i  some = _mm512_loadu_si512(heads + (size_t)i * 8);
         span.lower += (uint32_t)__builtin_popcount(_mm512_mask_cmplt_epu64_mask(valid, some, goal));
         span.upper += (uint32_t)__builtin_popcount(_mm512_mask_cmple_epu64_mask(valid, some, goal));

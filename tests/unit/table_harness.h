@@ -53,6 +53,7 @@ struct built {
     struct table      *table;
     struct database_id database;
     uint8_t           *bytes;   /* owned: the file */
+    uint8_t           *checked; /* owned: per page, whether the block that begins there verified */
     uint64_t           size;
     uint64_t           observed_blocks, observed_bytes;
     char               path[64];
@@ -74,7 +75,7 @@ void built_close(struct built *built);
 enum kiwi_status built_reopen(struct built *built, const struct table_info *info,
                               const uint8_t *bytes, uint64_t size, struct database_id database,
                               struct table **out);
-/* The verified bytes of a block; fails the test when they do not verify. */
+/* The bytes of a block; fails the test when they do not verify. */
 const uint8_t *built_block(const struct built *built, struct block_ref ref);
 
 bool entry_equal(const struct entry *a, const struct entry *b);

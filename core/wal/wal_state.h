@@ -93,12 +93,15 @@ MUST_USE enum kiwi_status wal_life_begin(struct wal *wal, uint64_t log_id);
 
 /* ---- window.c: the ring, read in large pieces ---- */
 
+#define WINDOW_TRANSFER_COUNT 4u
+
 struct window {
-    struct wal *wal;      /* borrowed */
-    uint8_t    *buffer;   /* owned; aligned for direct I/O */
-    uint64_t    capacity; /* bytes */
-    uint64_t    begin;    /* file offset of the first byte held */
-    uint64_t    bytes;    /* held */
+    struct wal      *wal;      /* borrowed */
+    struct io_queue *queue;    /* owned; NULL until reading goes on beyond the first piece */
+    uint8_t         *buffer;   /* owned; aligned for direct I/O */
+    uint64_t         capacity; /* bytes */
+    uint64_t         begin;    /* file offset of the first byte held */
+    uint64_t         bytes;    /* held */
 };
 
 void window_open(struct window *window, struct wal *wal);

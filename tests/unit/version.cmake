@@ -1,4 +1,7 @@
-kiwi_test(test_version_edit SOURCES unit/version_edit.c LINK room_version)
-if(NOT TARGET room_table)
-  target_compile_definitions(test_version_edit PRIVATE TABLE_ROOM_MISSING)
-endif()
+# version_world.c is what the others share.
+file(GLOB version_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/version_*.c)
+list(REMOVE_ITEM version_tests ${CMAKE_CURRENT_LIST_DIR}/version_world.c)
+foreach(source ${version_tests})
+  get_filename_component(name ${source} NAME_WE)
+  kiwi_test(${name} SOURCES ${source} ${CMAKE_CURRENT_LIST_DIR}/version_world.c LINK room_version)
+endforeach()

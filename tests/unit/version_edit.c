@@ -13,13 +13,6 @@
 #include "core/base/memory.h"
 #include "core/version/version.h"
 
-#ifdef TABLE_ROOM_MISSING
-void table_close(struct table *table)
-{
-    (void)table;
-}
-#endif
-
 /* ---- chance ---- */
 
 static uint64_t seed_read(void)

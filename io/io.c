@@ -133,6 +133,12 @@ void io_counters_read(struct io *io, struct io_counters *counters)
 
 /* ---- files ---- */
 
+/* A directory is open only to be synced. */
+static bool is_regular(const struct io_file *file)
+{
+    return (file->flags & IO_DIRECTORY) == 0;
+}
+
 static bool is_direct_aligned(const struct io_file *file, const void *buffer, uint64_t bytes,
                               uint64_t offset)
 {
@@ -162,21 +168,25 @@ const char *io_file_path(const struct io_file *file)
 
 enum kiwi_status io_file_size(struct io_file *file, uint64_t *bytes)
 {
+    assert(is_regular(file));
     return file->io->methods->file_size(file, bytes);
 }
 
 enum kiwi_status io_file_allocate(struct io_file *file, uint64_t bytes)
 {
+    assert(is_regular(file));
     return file->io->methods->file_allocate(file, bytes);
 }
 
 enum kiwi_status io_file_truncate(struct io_file *file, uint64_t bytes)
 {
+    assert(is_regular(file));
     return file->io->methods->file_truncate(file, bytes);
 }
 
 enum kiwi_status io_file_read(struct io_file *file, void *buffer, size_t bytes, uint64_t offset)
 {
+    assert(is_regular(file));
     assert(is_direct_aligned(file, buffer, bytes, offset));
     return file->io->methods->file_read(file, buffer, bytes, offset);
 }
@@ -184,6 +194,7 @@ enum kiwi_status io_file_read(struct io_file *file, void *buffer, size_t bytes, 
 enum kiwi_status io_file_write(struct io_file *file, const void *buffer, size_t bytes,
                                uint64_t offset)
 {
+    assert(is_regular(file));
     assert(is_direct_aligned(file, buffer, bytes, offset));
     return file->io->methods->file_write(file, buffer, bytes, offset);
 }
@@ -195,6 +206,7 @@ enum kiwi_status io_file_sync(struct io_file *file)
 
 enum kiwi_status io_map(struct io_file *file, size_t bytes, uint8_t **out)
 {
+    assert(is_regular(file));
     *out = NULL;
     return file->io->methods->map(file, bytes, out);
 }
@@ -356,6 +368,7 @@ void io_queue_add(struct io_queue *queue, struct io_request *request)
     assert(request->class_of_service < IO_CLASS_COUNT);
     assert(request->done != NULL);
     assert(request->verb == IO_REMOVE ? request->path != NULL : request->file != NULL);
+    assert(request->verb == IO_SYNC || request->verb == IO_REMOVE || is_regular(request->file));
     assert(request->verb > IO_WRITE_SYNC
            || is_direct_aligned(request->file, request->buffer, request->bytes, request->offset));
     if (request->verb > IO_WRITE_SYNC)

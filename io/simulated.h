@@ -27,6 +27,10 @@ struct simulation_options {
     uint32_t short_transfer_per_million; /* continued inside io, must be invisible above */
     uint32_t bit_flip_per_million;    /* of reads */
     uint32_t latency_ns;              /* mean of one request, varied by the seed; 0: 50 us */
+    /* Lies of the disk: these succeed as far as the caller can see. */
+    uint32_t lost_write_per_million;  /* a page keeps its old bytes */
+    uint32_t misdirected_write_per_million; /* goes to another page of the same file */
+    uint32_t misdirected_read_per_million;  /* comes from another page of the same file */
 };
 
 MUST_USE enum kiwi_status simulation_open(const struct simulation_options *options,

@@ -102,6 +102,11 @@ uint64_t thread_cpu_ns(void)
     return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
+void thread_yield(void)
+{
+    sched_yield();
+}
+
 uint32_t thread_process_id(void)
 {
     return (uint32_t)getpid();

@@ -270,6 +270,17 @@ static bool has_room(const struct wal *wal, uint64_t bytes)
     return wal->open != NULL && bytes <= (uint64_t)(wal->limit - wal->cursor);
 }
 
+/* An open group with room for length bytes of records. */
+static bool open_prepare(struct wal *wal, uint64_t length, uint64_t first_sequence)
+{
+    if (wal->open != NULL && !has_room(wal, length)) {
+        open_limit_set(wal); /* a trim or a finished group may have made room */
+        if (!has_room(wal, length) && !open_close(wal))
+            return false;
+    }
+    return wal->open != NULL || open_begin(wal, length, first_sequence);
+}
+
 /* Everything but one entry that fits the open group. */
 static __attribute__((noinline)) enum wal_verdict append_slowly(struct wal *wal,
                                                                const struct wal_append *append)
@@ -286,12 +297,7 @@ static __attribute__((noinline)) enum wal_verdict append_slowly(struct wal *wal,
         return WAL_TOO_LARGE;
     if (length > tail_append_bytes_max(wal))
         return append_large(wal, append, length);
-    if (wal->open != NULL && !has_room(wal, length)) {
-        open_limit_set(wal); /* a trim or a finished group may have made room */
-        if (!has_room(wal, length) && !open_close(wal))
-            return WAL_NO_ROOM;
-    }
-    if (wal->open == NULL && !open_begin(wal, length, append->entries[0].sequence))
+    if (!open_prepare(wal, length, append->entries[0].sequence))
         return WAL_NO_ROOM;
     end = append_encode(wal, append, wal->cursor, wal->open_first_sequence, &record_count);
     assert(end <= wal->limit);
@@ -318,6 +324,26 @@ enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append)
     wal->cursor = end;
     wal->appended_sequence = entry->sequence;
     return WAL_APPENDED;
+}
+
+enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count)
+{
+    const struct entry empty = { .kind = ENTRY_PUT };
+    uint64_t length = bytes + count * wal_entry_bound(&empty) + wal_batch_bound(KIWI_SHARD_COUNT_MAX);
+
+    if (wal->status != KIWI_OK)
+        return WAL_STOPPED;
+    if (wal_group_bytes(length) > min_u64(wal_group_bytes_limit(wal), GROUP_BYTES_MAX))
+        return WAL_TOO_LARGE;
+    if (length <= tail_append_bytes_max(wal))
+        return open_prepare(wal, length, wal->appended_sequence + 1) ? WAL_APPENDED : WAL_NO_ROOM;
+    if (slots_free(wal) < 2)
+        return WAL_NO_ROOM;
+    /* The open group is closed first and takes its place in the ring before the large one. */
+    if (wal->open != NULL && !open_close(wal))
+        return WAL_NO_ROOM;
+    return ring_place(&wal->ring, wal_group_bytes(length), WAL_RESERVE_BYTES) == RING_NOWHERE
+         ? WAL_NO_ROOM : WAL_APPENDED;
 }
 
 bool wal_needs_write(const struct wal *wal)

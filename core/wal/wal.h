@@ -103,9 +103,10 @@ enum wal_verdict {
  * in a heap buffer, and are safe only when that group is done.
  */
 MUST_USE enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append);
-/* What wal_append would answer now to count entries of together bytes of keys and values (plus the
- * parts of a cross-shard batch), by an estimate that is never too optimistic. */
-enum wal_verdict wal_room(const struct wal *wal, uint64_t bytes, uint32_t count);
+/* Makes room for one append of count entries of together bytes of keys and values, with up to
+ * KIWI_SHARD_COUNT_MAX parts: after WAL_APPENDED (nothing is appended) the next wal_append of that
+ * size succeeds, but for WAL_NO_MEMORY. */
+MUST_USE enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count);
 /* True while an append that went around the tail is not written yet: it, and everything appended
  * after it, survives the death of the process only once durable. */
 bool wal_needs_write(const struct wal *wal);

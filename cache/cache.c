@@ -9,10 +9,17 @@
 #include "core/base/memory.h"
 
 #define STAMP_COUNT     4096u
-#define SPARE_SEGMENTS  2u    /* eviction begins when fewer are to be had */
+/*
+ * Eviction begins when fewer free segments are to be had. Six heads draw on them, each at its own
+ * time; in a large cache a few more cost nothing and no insert has to wait for one.
+ */
+#define SPARE_SEGMENTS_MIN 2u
+#define SPARE_SEGMENTS_MAX 4u
+#define SPARE_SHARE        96u /* one more than the least for so many segments of the budget */
 #define DROPPED_STEPS   16u   /* blocks of dropped tables taken apart per insert */
 #define SWEEP_STEPS     2u    /* pairs of index lines carried over per insert */
-#define RECLAIM_ITEMS   64u   /* records or blocks met per insert: bounds the time of one */
+#define RECLAIM_ITEMS   256u  /* records or blocks met per insert: bounds the time of one */
+#define RECLAIM_ITEMS_URGENT 1024u /* when there is no segment left: about 100 us */
 #define GHOST_SHARE     4u    /* a ghost stands for a quarter of the budget */
 #define RECORD_BYTES_TYPICAL 128u
 #define BLOCK_BYTES_TYPICAL  4096u
@@ -117,31 +124,60 @@ static struct balance_bytes bytes_now(const struct cache *cache)
     return bytes;
 }
 
+static bool log_reclaim(struct cache *cache, enum log_kind kind, uint64_t *debt, uint32_t *items,
+                        bool force)
+{
+    return kind == LOG_RECORD ? record_log_reclaim(&cache->records, debt, items, force)
+                              : block_store_reclaim(&cache->blocks, kind, debt, items, force);
+}
+
+/* The log with a half reclaimed segment: only a whole one is of use to others. */
+static enum log_kind log_begun(const struct cache *cache)
+{
+    if (record_log_is_reclaiming(&cache->records))
+        return LOG_RECORD;
+    for (int kind = LOG_SMALL; kind < LOG_COUNT; kind++)
+        if (cache->blocks.logs[kind].victim != NULL)
+            return (enum log_kind)kind;
+    return LOG_COUNT;
+}
+
 /* One turn of reclaiming in the log that should give. False: no log can. */
 static bool reclaim_once(struct cache *cache, uint64_t *debt, uint32_t *items, bool force)
 {
+    enum log_kind kind = log_begun(cache);
+
+    if (kind != LOG_COUNT)
+        return log_reclaim(cache, kind, debt, items, force);
+
     struct balance_bytes bytes = bytes_now(cache);
-    enum log_kind        kind;
 
     while ((kind = balance_victim(&bytes, cache->share)) != LOG_COUNT) {
-        bool has_worked = kind == LOG_RECORD
-                            ? record_log_reclaim(&cache->records, debt, items, force)
-                            : block_store_reclaim(&cache->blocks, kind, debt, items, force);
-        if (has_worked)
+        if (log_reclaim(cache, kind, debt, items, force))
             return true;
         bytes.log[kind] = 0; /* all of it is pinned */
     }
     return false;
 }
 
-static void room_make_segments(struct cache *cache, uint32_t count)
+static uint32_t spare_segments(const struct cache *cache)
 {
-    /* All may be worth keeping, so a few segments are tried with mercy, then some without. */
-    for (uint32_t turn = 0; turn < 16 && !segment_pool_has(&cache->pool, count); turn++) {
-        uint64_t debt = UINT64_MAX;
-        uint32_t items = UINT32_MAX;
+    uint64_t segments = cache->pool.budget_bytes / cache->pool.segment_bytes;
 
-        if (!reclaim_once(cache, &debt, &items, turn >= 4))
+    return (uint32_t)min_u64(SPARE_SEGMENTS_MIN + segments / SPARE_SHARE, SPARE_SEGMENTS_MAX);
+}
+
+/* For an insert that found no segment. May end without one; the next insert goes on then. */
+static void room_make_segments(struct cache *cache)
+{
+    uint32_t items = RECLAIM_ITEMS_URGENT;
+
+    /* All may be worth keeping, so a few segments are tried with mercy, then some without. */
+    for (uint32_t turn = 0; turn < 16 && items > 0; turn++) {
+        uint64_t debt = UINT64_MAX;
+
+        if (segment_pool_has(&cache->pool, SPARE_SEGMENTS_MIN)
+            || !reclaim_once(cache, &debt, &items, turn >= 4))
             return;
     }
 }
@@ -223,15 +259,15 @@ static void cache_pace(struct cache *cache, uint64_t bytes)
     if (UNLIKELY(cache->pool.mapped_bytes > cache->pool.budget_bytes)
         && ++cache->overrun_inserts % OVERRUN_INTERVAL == 0)
         room_make_bytes(cache, 0, 4);
-    if (segment_pool_has(&cache->pool, SPARE_SEGMENTS)) {
+    if (segment_pool_has(&cache->pool, spare_segments(cache))) {
         cache->debt = 0;
         return;
     }
     cache->data_inserted += bytes;
     if (cache->data_inserted > cache->pool.budget_bytes / DECISION_SHARE)
         balance_decide(cache);
-    /* A little more than was inserted, so that the segment is there before the head is full. */
-    cache->debt = min_u64(cache->debt + bytes + bytes / 8, 2ull * cache->pool.segment_bytes);
+    /* More than was inserted, so that the spare ones come back. */
+    cache->debt = min_u64(cache->debt + bytes + bytes / 4, 2ull * cache->pool.segment_bytes);
     while (cache->debt > 0 && items > 0)
         if (!reclaim_once(cache, &cache->debt, &items, false))
             return;
@@ -345,7 +381,7 @@ void cache_record_insert(struct cache *cache, uint64_t hash, struct bytes key, s
      * insert that finds no room only makes room for the next one.
      */
     if (!record_log_insert(&cache->records, &record, value, sequence))
-        room_make_segments(cache, SPARE_SEGMENTS);
+        room_make_segments(cache);
     if (cache->blocks.answered == hash) /* came from a cached block: no device read to save */
         cache->record_ghosts_seen += cache->records.ghost_hits - ghost_hits;
     cache_pace(cache, RECORD_HEADER_BYTES + key.size + value.size);
@@ -379,7 +415,7 @@ void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table
         if (block_is_large(&cache->pool, bytes))
             room_make_bytes(cache, bytes + PAGE_BYTES, 8 + bytes / cache->pool.segment_bytes * 4);
         else
-            room_make_segments(cache, SPARE_SEGMENTS);
+            room_make_segments(cache);
         /* Still no room, or no memory: then it is not cached. */
         (void)!block_store_insert(&cache->blocks, &key, bytes_of(block, bytes), false);
     }
@@ -388,9 +424,9 @@ void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table
 
 bool cache_has_room(const struct cache *cache, uint64_t bytes)
 {
-    uint64_t spare = (uint64_t)SPARE_SEGMENTS * cache->pool.segment_bytes + PAGE_BYTES;
+    uint64_t spare = (uint64_t)spare_segments(cache) * cache->pool.segment_bytes + PAGE_BYTES;
 
-    return segment_pool_has(&cache->pool, SPARE_SEGMENTS)
+    return segment_pool_has(&cache->pool, spare_segments(cache))
         && segment_pool_room(&cache->pool) >= bytes + spare;
 }
 

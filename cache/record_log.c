@@ -311,8 +311,18 @@ static void victim_prefetch(const struct record_log *log, const struct record_ru
     }
 }
 
+bool record_log_is_reclaiming(const struct record_log *log)
+{
+    return log->runs[RECORD_SMALL].victim != NULL || log->runs[RECORD_MAIN].victim != NULL;
+}
+
+/* What was begun is ended first: only a whole segment is of use to others. */
 static struct record_run *run_choose(struct record_log *log)
 {
+    if (record_log_is_reclaiming(log))
+        return log->runs[RECORD_SMALL].victim != NULL ? &log->runs[RECORD_SMALL]
+                                                      : &log->runs[RECORD_MAIN];
+
     uint64_t small = run_bytes(&log->runs[RECORD_SMALL]);
     uint64_t main_bytes = run_bytes(&log->runs[RECORD_MAIN]);
 

@@ -73,6 +73,7 @@ bool record_log_insert(struct record_log *log, const struct record_key *key, str
  */
 MUST_USE bool record_log_reclaim(struct record_log *log, uint64_t *debt, uint32_t *items,
                                  bool force);
+bool record_log_is_reclaiming(const struct record_log *log); /* a segment, half done */
 /* Drops all records of the segment and gives it back. */
 void record_log_vacate(struct record_log *log, struct segment *segment);
 

@@ -325,14 +325,15 @@ static enum kiwi_status slot_read(struct manifest *manifest, uint32_t slot, uint
         TRY(io_file_read(file, page, MANIFEST_PAGE_BYTES, 0));
         status = manifest_head_decode(page, &manifest->identity, slot, &manifest->heads[slot]);
     }
-    if (status == KIWI_UNSUPPORTED)
-        return status;
-    if (status != KIWI_OK) {
-        findings->states[slot] = SLOT_DAMAGED;
-        manifest->heads[slot] = (struct manifest_head){ .slot = slot };
-        snprintf(findings->reasons[slot], sizeof findings->reasons[slot], "%s", fail_text());
-    } else
+    if (status == KIWI_OK) {
         findings->states[slot] = manifest->heads[slot].successor == 0 ? SLOT_LIVE : SLOT_RETIRED;
+        return KIWI_OK;
+    }
+    snprintf(findings->reasons[slot], sizeof findings->reasons[slot], "%s", fail_text());
+    if (status == KIWI_UNSUPPORTED) /* whole, and written by a newer build: not to be touched */
+        return FAIL(status, "%s: %s", io_file_path(file), findings->reasons[slot]);
+    findings->states[slot] = SLOT_DAMAGED;
+    manifest->heads[slot] = (struct manifest_head){ .slot = slot };
     return KIWI_OK;
 }
 
@@ -360,8 +361,9 @@ static enum kiwi_status live_choose(const struct manifest *manifest,
     for (uint32_t i = 0; i < MANIFEST_SLOT_COUNT; i++)
         is_live[i] = findings->states[i] == SLOT_LIVE;
     if (!is_live[0] && !is_live[1]) {
-        /* A retired file names its successor, so the fault is the other's. */
-        return slot_fail(manifest, findings->states[0] == SLOT_RETIRED ? 1 : 0, findings);
+        /* A retired file names its successor in the other one: the fault is where the newer of the
+         * two points. A damaged or missing file names none. */
+        return slot_fail(manifest, heads[0].successor > heads[1].successor ? 1 : 0, findings);
     }
     if (is_live[0] && is_live[1] && heads[0].generation == heads[1].generation)
         return FAIL(KIWI_CORRUPT, "%s: both manifests are generation %" PRIu64,

@@ -204,10 +204,10 @@ static enum kiwi_status end_check(const struct replay *replay)
                                    &replay->manifest->identity, end->generation, &group))
             continue;
         if (group.durable_number > end->number || at == end->offset)
-            return FAIL(KIWI_CORRUPT,
-                        "%s, offset %" PRIu64 ": edit %" PRIu64
-                        " is damaged; edit %" PRIu64 " at offset %" PRIu64 " says it was durable",
-                        io_file_path(replay->file), end->offset, end->number + 1, group.number, at);
+            return FAIL(KIWI_CORRUPT, "%s, offset %" PRIu64 ": group %" PRIu64 " is damaged; group %"
+                        PRIu64 " at offset %" PRIu64 " was written after it was durable",
+                        io_file_path(replay->file), end->offset, end->number + 1, group.number,
+                        at);
     }
     return KIWI_OK;
 }
@@ -416,7 +416,7 @@ enum kiwi_status manifest_replay(struct manifest *manifest, uint32_t slot)
                                         .offset = MANIFEST_PAGE_BYTES };
     TRY(io_file_size(replay.file, &file_bytes));
     if (file_bytes < head->file_bytes)
-        return FAIL(KIWI_CORRUPT, "%s has %" PRIu64 " B, its header says %" PRIu64,
+        return FAIL(KIWI_CORRUPT, "%s ends at offset %" PRIu64 ", its header says %" PRIu64,
                     io_file_path(replay.file), file_bytes, head->file_bytes);
     bytes = memory_allocate_aligned(head->file_bytes, MANIFEST_PAGE_BYTES);
     if (bytes == NULL)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/base.h"
 #include "workloads/keys.h"
 
 double zeta_extend(uint64_t first, uint64_t last, double theta, double sum)
@@ -48,6 +49,24 @@ struct zipfian zipfian_of(uint64_t first, uint64_t last)
     return zipfian_of_zeta(first, last, zeta_extend(0, last - first + 1, ZIPFIAN_THETA, 0));
 }
 
+/*
+ * floor(items * x^alpha), where alpha is 100 but for the rounding of 1 / (1 - 0.99). x^100 by eight
+ * multiplications differs from it by less than 1e-13 in proportion, so for up to 10^10 items by less
+ * than 0.001: only a product that close to a whole number needs the real power, which costs 5 times
+ * as much. The result is the same for every x.
+ */
+static uint64_t rank_of(double items, double x, double alpha)
+{
+    double x2 = x * x, x4 = x2 * x2, x8 = x4 * x4, x16 = x8 * x8, x32 = x16 * x16;
+    double product = items * (x32 * x32 * x32 * x4);
+    double whole = (double)(uint64_t)product;
+
+    assert_slow(items <= 1.1e10);
+    if (__builtin_expect(product - whole > 0.001 && product - whole < 0.999, 1))
+        return (uint64_t)product;
+    return (uint64_t)(items * pow(x, alpha));
+}
+
 uint64_t zipfian_draw_among(struct zipfian *zipfian, uint64_t items, struct chance *chance)
 {
     double u, uz;
@@ -64,7 +83,7 @@ uint64_t zipfian_draw_among(struct zipfian *zipfian, uint64_t items, struct chan
     if (uz < zipfian->half_power)
         return zipfian->base + 1;
     return zipfian->base
-         + (uint64_t)((double)items * pow(zipfian->eta * u - zipfian->eta + 1.0, zipfian->alpha));
+         + rank_of((double)items, zipfian->eta * u - zipfian->eta + 1.0, zipfian->alpha);
 }
 
 uint64_t zipfian_draw(struct zipfian *zipfian, struct chance *chance)

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "workloads/choosers.h"
 
 #define RECORDS 1000000u
@@ -70,6 +72,26 @@ static void zipfian_stays_in_range_and_prefers_low_ranks(void **state)
     assert_true(counts[5] > counts[6]);
     assert_true(counts[6] > counts[20]);
     assert_true(counts[20] > counts[100]);
+}
+
+/* Goal: the short way round the power never changes a rank. Method: the textbook formula beside it. */
+static void ranks_are_those_of_the_closed_form(void **state)
+{
+    struct zipfian zipfian = zipfian_of_zeta(0, SCRAMBLED_ITEM_COUNT, SCRAMBLED_ZETA);
+    struct chance  chance = chance_of(11, 0), same = chance;
+
+    (void)state;
+    for (int i = 0; i < 1000000; i++) {
+        uint64_t rank = zipfian_draw(&zipfian, &chance), wanted;
+        double   u = chance_unit(&same), uz = u * zipfian.zeta;
+
+        wanted = uz < 1.0 ? 0
+                 : uz < 1.0 + pow(0.5, 0.99)
+                     ? 1
+                     : (uint64_t)((double)zipfian.items
+                                  * pow(zipfian.eta * u - zipfian.eta + 1, zipfian.alpha));
+        assert_true(rank == wanted);
+    }
 }
 
 static void latest_prefers_the_newest_and_never_draws_record_zero(void **state)
@@ -163,6 +185,7 @@ int main(void)
         cmocka_unit_test(scrambled_zipfian_has_the_known_skew),
         cmocka_unit_test(zeta_of_a_known_size_is_right),
         cmocka_unit_test(zipfian_stays_in_range_and_prefers_low_ranks),
+        cmocka_unit_test(ranks_are_those_of_the_closed_form),
         cmocka_unit_test(latest_prefers_the_newest_and_never_draws_record_zero),
         cmocka_unit_test(hotspot_gives_the_hot_part_its_share),
         cmocka_unit_test(exponential_puts_its_percentile_on_the_fraction),

@@ -1,0 +1,388 @@
+/*
+ * config.c: config.json: reading, checking, changing.
+ *
+ * A change writes a new file, syncs it, renames it over the old one and syncs the directory: after a
+ * crash there is the old file or the new one.
+ */
+#include "app/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/database.h"
+#include "app/text.h"
+
+#define CONFIG_SCHEMA "kiwi.config"
+
+#define TEXT(first, words) CONFIG_TEXT, 0, first, 0, 0, words
+#define WHOLE(first, low, high) CONFIG_WHOLE, first, NULL, low, high, NULL
+#define FRACTION(first, low, high) CONFIG_FRACTION, first, NULL, low, high, NULL
+
+static const struct config_key keys[] = {
+    { "env", TEXT("dev", "dev prod"), "", true, "dev or prod: which of the keys below apply" },
+    { "max_memtable_entries", WHOLE(10, 1, 1e9), "entries", true,
+      "dev: a memtable freezes at this many entries" },
+    { "max_memtable_size_mb", WHOLE(64, 1, 65536), "MiB", true,
+      "prod: a memtable freezes at this size" },
+    { "immutable_queue_max_len", WHOLE(4, 1, 64), "memtables", true,
+      "frozen memtables before writers wait" },
+    { "backpressure_timeout", FRACTION(60, 0.001, 86400), "s", true,
+      "how long a writer waits before it is refused" },
+    { "l0_compaction_threshold", WHOLE(10, 2, 64), "runs", true, "runs in L0 before they are merged" },
+    { "max_levels", WHOLE(3, 2, 7), "levels", true,
+      "deepest level that compaction fills; deeper data stays readable" },
+    { "bloom_fpr_dev", FRACTION(0.05, 0.000001, 0.5), "", true, "dev: false positives of new filters" },
+    { "bloom_fpr_prod", FRACTION(0.01, 0.000001, 0.5), "", true,
+      "prod: false positives of new filters" },
+    { "flush_max_workers", WHOLE(2, 1, 16), "flushes", false, "frozen memtables flushed at once" },
+    { "cache_data_entry_limit", WHOLE(256, 1, 1e9), "blocks", false, "cached data blocks" },
+    { "cache_index_entry_limit", WHOLE(64, 1, 1e9), "indexes", false, "cached table indexes" },
+    { "cache_bloom_entry_limit", WHOLE(64, 1, 1e9), "filters", false, "cached table filters" },
+    { "block_size", WHOLE(4096, 512, 1048576), "bytes", false, "data blocks of new tables" },
+    { "compaction_check_interval", FRACTION(0.5, 0.001, 3600), "s", false,
+      "how often compaction looks for work" },
+    { "compaction_max_workers", WHOLE(1, 1, 16), "jobs", false, "compactions of a shard at once" },
+};
+
+const struct config_key *config_at(size_t index)
+{
+    return index < sizeof keys / sizeof keys[0] ? &keys[index] : NULL;
+}
+
+const struct config_key *config_find(const char *name)
+{
+    for (size_t i = 0; config_at(i) != NULL; i++)
+        if (strcmp(config_at(i)->name, name) == 0)
+            return config_at(i);
+    return NULL;
+}
+
+static bool is_choice(const char *choices, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *at = choices; *at != 0; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == length && strncmp(at, word, length) == 0)
+            return true;
+    return false;
+}
+
+/* NULL when the value may stand for the key, else what is wrong. */
+static const char *value_fault(const struct config_key *key, const json_t *value, char *why,
+                               size_t bytes)
+{
+    double number = json_number_value(value);
+
+    if (key->kind == CONFIG_TEXT) {
+        if (json_is_string(value) && is_choice(key->choices, json_string_value(value)))
+            return NULL;
+        snprintf(why, bytes, "must be one of: %s", key->choices);
+        return why;
+    }
+    if (!json_is_number(value) || !isfinite(number)
+        || (key->kind == CONFIG_WHOLE && !json_is_integer(value))) {
+        snprintf(why, bytes, "must be a %s", key->kind == CONFIG_WHOLE ? "whole number" : "number");
+        return why;
+    }
+    if (number < key->low || number > key->high) {
+        snprintf(why, bytes, "must be %.15g to %.15g %s", key->low, key->high, key->unit);
+        return why;
+    }
+    return NULL;
+}
+
+/* EXIT_DONE with a new object, empty when there is no file; otherwise a message was printed. */
+static int file_read(const struct command *command, const char *directory, json_t **out)
+{
+    char         path[PATH_MAX], why[120];
+    json_error_t error;
+    const char  *name;
+    json_t      *value;
+
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    *out = NULL;
+    if (access(path, F_OK) != 0) {
+        *out = json_object();
+        return EXIT_DONE;
+    }
+    *out = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (*out == NULL) {
+        fprintf(stderr, "kiwidb %s: %s:%d:%d: %s; the file was left as it is\n", command->name, path,
+                error.line, error.column, error.text);
+        return EXIT_ENVIRONMENT;
+    }
+    if (!json_is_object(*out)) {
+        fprintf(stderr, "kiwidb %s: %s: not a JSON object; the file was left as it is\n",
+                command->name, path);
+        json_decref(*out);
+        *out = NULL;
+        return EXIT_ENVIRONMENT;
+    }
+    json_object_foreach(*out, name, value)
+    {
+        const struct config_key *key = config_find(name);
+
+        if (key == NULL)
+            fprintf(stderr, "kiwidb %s: %s: unknown key '%.60s' is kept and has no effect\n",
+                    command->name, path, name);
+        else if (value_fault(key, value, why, sizeof why) != NULL) {
+            fprintf(stderr, "kiwidb %s: %s: %s %s; the file was left as it is\n", command->name, path,
+                    name, why);
+            json_decref(*out);
+            *out = NULL;
+            return EXIT_ENVIRONMENT;
+        }
+    }
+    return EXIT_DONE;
+}
+
+static json_t *initial_of(const struct config_key *key)
+{
+    if (key->kind == CONFIG_TEXT)
+        return json_string(key->initial_text);
+    return key->kind == CONFIG_WHOLE ? json_integer((json_int_t)key->initial)
+                                     : json_real(key->initial);
+}
+
+/* A new reference: the file's value, else the default. */
+static json_t *value_of(json_t *file, const struct config_key *key)
+{
+    json_t *value = json_object_get(file, key->name);
+
+    return value != NULL ? json_incref(value) : initial_of(key);
+}
+
+static bool sync_path(const char *path, int flags)
+{
+    int  file = open(path, flags | O_CLOEXEC);
+    bool is_done = file >= 0 && fsync(file) == 0;
+
+    if (file >= 0)
+        close(file);
+    return is_done;
+}
+
+static int file_write(const struct command *command, const char *directory, json_t *file)
+{
+    char path[PATH_MAX], fresh[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    snprintf(fresh, sizeof fresh, "%s/config.json.new", directory);
+    if (json_dump_file(file, fresh, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0
+        || !sync_path(fresh, O_RDONLY) || rename(fresh, path) != 0
+        || !sync_path(directory, O_RDONLY | O_DIRECTORY)) {
+        fprintf(stderr, "kiwidb %s: cannot write %s: %s; nothing was changed\n", command->name, path,
+                strerror(errno));
+        (void)unlink(fresh);
+        return EXIT_ENVIRONMENT;
+    }
+    return EXIT_DONE;
+}
+
+static void value_print(const json_t *value)
+{
+    if (json_is_string(value))
+        fputs(json_string_value(value), stdout);
+    else
+        printf("%.15g", json_number_value(value));
+}
+
+static json_t *key_json(const struct config_key *key, json_t *file)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_string(key->name));
+    json_object_set_new(object, "value", value_of(file, key));
+    json_object_set_new(object, "origin",
+                        json_string(json_object_get(file, key->name) != NULL ? "file" : "default"));
+    json_object_set_new(object, "default", initial_of(key));
+    if (key->kind == CONFIG_TEXT)
+        json_object_set_new(object, "choices", json_string(key->choices));
+    else {
+        json_object_set_new(object, "minimum", json_real(key->low));
+        json_object_set_new(object, "maximum", json_real(key->high));
+    }
+    json_object_set_new(object, "unit", json_string(key->unit));
+    json_object_set_new(object, "applies", json_string(key->is_live ? "live" : "restart"));
+    json_object_set_new(object, "effect", json_string(key->effect));
+    return object;
+}
+
+static int config_list(const struct arguments *arguments, json_t *file)
+{
+    if (arguments->is_json) {
+        json_t *document = json_pack("{s:s, s:i}", "schema", CONFIG_SCHEMA, "version", 1);
+        json_t *array = json_array();
+
+        for (size_t i = 0; config_at(i) != NULL; i++)
+            json_array_append_new(array, key_json(config_at(i), file));
+        json_object_set_new(document, "keys", array);
+        json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+        fputc('\n', stdout);
+        json_decref(document);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; config_at(i) != NULL; i++) {
+        const struct config_key *key = config_at(i);
+        json_t                  *value = value_of(file, key);
+
+        printf("%-26s ", key->name);
+        value_print(value);
+        printf("%s%s  (%s, %s) %s\n", key->unit[0] != 0 ? " " : "", key->unit,
+               json_object_get(file, key->name) != NULL ? "set" : "default",
+               key->is_live ? "live" : "restart", key->effect);
+        json_decref(value);
+    }
+    return EXIT_DONE;
+}
+
+static int key_unknown(const struct command *command, const char *name)
+{
+    const char *names[sizeof keys / sizeof keys[0]], *nearest;
+    size_t      count = 0;
+
+    for (; config_at(count) != NULL; count++)
+        names[count] = config_at(count)->name;
+    nearest = name_nearest(name, names, count);
+    if (nearest != NULL)
+        return usage_fail(command, "unknown key '%.60s'; did you mean '%s'?", name, nearest);
+    return usage_fail(command, "unknown key '%.60s'", name);
+}
+
+static int config_get(const struct command *command, const struct arguments *arguments,
+                      json_t *file)
+{
+    const struct config_key *key = config_find(arguments->positional[1]);
+    json_t                  *value;
+
+    if (key == NULL)
+        return key_unknown(command, arguments->positional[1]);
+    if (arguments->is_json) {
+        json_t *document = json_pack("{s:s, s:i, s:o}", "schema", CONFIG_SCHEMA, "version", 1, "key",
+                                     key_json(key, file));
+        json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+        fputc('\n', stdout);
+        json_decref(document);
+        return EXIT_DONE;
+    }
+    value = value_of(file, key);
+    value_print(value);
+    fputc('\n', stdout);
+    json_decref(value);
+    return EXIT_DONE;
+}
+
+/* The text as the key's type; NULL when it is none. */
+static json_t *value_parse(const struct config_key *key, const char *text)
+{
+    char  *end;
+    double number;
+
+    if (key->kind == CONFIG_TEXT)
+        return json_string(text);
+    errno = 0;
+    number = strtod(text, &end);
+    if (end == text || *end != 0 || errno != 0 || !isfinite(number))
+        return NULL;
+    if (key->kind == CONFIG_WHOLE)
+        return number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number)
+                                                              : NULL;
+    return json_real(number);
+}
+
+static int config_set(const struct command *command, const struct arguments *arguments,
+                      const char *directory, json_t *file)
+{
+    const struct config_key *key = config_find(arguments->positional[1]);
+    json_t                  *value, *before;
+    char                     why[120];
+    int                      code;
+
+    if (key == NULL)
+        return key_unknown(command, arguments->positional[1]);
+    value = value_parse(key, arguments->positional[2]);
+    if (value == NULL || value_fault(key, value, why, sizeof why) != NULL) {
+        if (value == NULL)
+            snprintf(why, sizeof why, "must be a %s",
+                     key->kind == CONFIG_WHOLE ? "whole number" : "number");
+        json_decref(value);
+        return usage_fail(command, "%s %s", key->name, why);
+    }
+    if (access(directory, F_OK) != 0) {
+        json_decref(value);
+        fprintf(stderr, "kiwidb config: %s: no such directory\n", directory);
+        return EXIT_ENVIRONMENT;
+    }
+    before = value_of(file, key);
+    json_object_set_new(file, key->name, value);
+    code = file_write(command, directory, file);
+    if (code == EXIT_DONE && !arguments->is_json) {
+        printf("%s: ", key->name);
+        value_print(before);
+        fputs(" -> ", stdout);
+        value_print(value);
+        printf("%s\n", key->is_live ? "" : " (from the next open)");
+    }
+    json_decref(before);
+    return code == EXIT_DONE && arguments->is_json ? config_get(command, arguments, file) : code;
+}
+
+int command_config(const struct command *command, const struct arguments *arguments)
+{
+    static const char *const verbs[] = { "list", "get", "set" };
+    const char              *verb = arguments->positional[0], *nearest;
+    const char              *directory = database_directory(arguments);
+    json_t                  *file;
+    int                      wanted, code;
+
+    wanted = strcmp(verb, "list") == 0 ? 1 : strcmp(verb, "get") == 0 ? 2
+           : strcmp(verb, "set") == 0 ? 3 : 0;
+    if (wanted == 0) {
+        nearest = name_nearest(verb, verbs, 3);
+        return usage_fail(command, "'%.40s' is none of list, get, set%s%s%s", verb,
+                          nearest != NULL ? "; did you mean '" : "",
+                          nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+    }
+    if (arguments->positional_count != wanted)
+        return usage_fail(command, "%s takes %d arguments", verb, wanted - 1);
+    code = file_read(command, directory, &file);
+    if (code != EXIT_DONE)
+        return code;
+    if (wanted == 1)
+        code = config_list(arguments, file);
+    else if (wanted == 2)
+        code = config_get(command, arguments, file);
+    else
+        code = config_set(command, arguments, directory, file);
+    json_decref(file);
+    return code;
+}
+
+int config_apply(const struct command *command, const char *directory, struct kiwi_options *options)
+{
+    json_t *file, *value;
+    bool    is_prod;
+    int     code = file_read(command, directory, &file);
+
+    if (code != EXIT_DONE)
+        return code;
+    value = json_object_get(file, "env");
+    is_prod = value != NULL && strcmp(json_string_value(value), "prod") == 0;
+    value = json_object_get(file, "max_memtable_size_mb");
+    if (is_prod && value != NULL)
+        options->memtable_bytes = (uint64_t)json_integer_value(value) << 20;
+    value = json_object_get(file, "l0_compaction_threshold");
+    if (value != NULL)
+        options->level0_run_max = (uint32_t)json_integer_value(value);
+    value = json_object_get(file, "flush_max_workers");
+    if (value != NULL)
+        options->flush_max_workers = (uint32_t)json_integer_value(value);
+    json_decref(file);
+    return EXIT_DONE;
+}

@@ -1,0 +1,34 @@
+/*
+ * config.h: the options kept in a database's config.json, by the names of the first Kiwi-DB.
+ *
+ * The file belongs to the directory and travels with it. Unknown names in it are kept and warned
+ * about; values are checked when the file is read and when one is set, never silently replaced.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "app/command.h"
+#include "kiwi/options.h"
+
+enum config_kind { CONFIG_TEXT = 0, CONFIG_WHOLE, CONFIG_FRACTION };
+
+struct config_key {
+    const char      *name;
+    enum config_kind kind;
+    double           initial;      /* numbers */
+    const char      *initial_text; /* CONFIG_TEXT */
+    double           low, high;    /* both allowed */
+    const char      *choices;      /* CONFIG_TEXT: words with a blank between */
+    const char      *unit;
+    bool             is_live;      /* else at the next open */
+    const char      *effect;
+};
+
+const struct config_key *config_at(size_t index); /* NULL behind the last */
+const struct config_key *config_find(const char *name);
+
+/* Puts what config.json of the directory says into options. EXIT_DONE also when there is no file. */
+int config_apply(const struct command *command, const char *directory,
+                 struct kiwi_options *options);

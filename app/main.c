@@ -1,0 +1,74 @@
+/*
+ * main.c: `kiwidb`: signals, the command word, the exit code.
+ */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/command.h"
+
+static volatile sig_atomic_t signal_number;
+
+int signal_seen(void)
+{
+    return signal_number;
+}
+
+/* Once: the present operation is finished and a partial answer given. Twice: at once. */
+static void signal_note(int number)
+{
+    if (signal_number != 0)
+        _exit(128 + number);
+    signal_number = number;
+}
+
+static void signals_set(void)
+{
+    struct sigaction action = { .sa_handler = signal_note };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static int command_unknown(const char *word)
+{
+    const char *names[32], *nearest;
+    size_t      count = 0;
+
+    for (; command_at(count) != NULL && count < 32; count++)
+        names[count] = command_at(count)->name;
+    nearest = name_nearest(word, names, count);
+    fprintf(stderr, "kiwidb: unknown command '%.60s'", word);
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean '%s'?", nearest);
+    fputs("\nsee: kiwidb --help\n", stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command;
+    int                   code;
+
+    signals_set();
+    if (argc < 2) {
+        fputs("kiwidb: which command?\nsee: kiwidb --help\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        command = command_find("help");
+    else if (strcmp(argv[1], "--version") == 0)
+        command = command_find("version");
+    else
+        command = command_find(argv[1]);
+    if (command == NULL)
+        return command_unknown(argv[1]);
+    code = command_run(command, argc - 1, argv + 1);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "kiwidb %s: cannot write to standard output\n", command->name);
+        if (code == EXIT_DONE)
+            code = EXIT_ENVIRONMENT;
+    }
+    return code;
+}

@@ -1,0 +1,81 @@
+/*
+ * crew.h: an open engine and the client threads over it, from open to close.
+ *
+ * Thread   the one that opened it calls everything here. Client threads live as long as the crew; in
+ *          attached mode they drive their shards also between phases.
+ * Order    crew_open, any number of crew_run, crew_close. Opening and closing are timed apart.
+ */
+#pragma once
+
+#include "bench/measure.h"
+#include "bench/worker.h"
+
+struct crew;
+
+struct crew_options {
+    const struct engine_class *class;
+    struct engine_options      engine;
+    uint64_t                   value_bytes_max;
+};
+
+/* One line of series.csv: what happened in one interval. */
+struct series_row {
+    double   seconds;        /* since the phase's start, end of the interval */
+    uint64_t operations, errors;
+    uint64_t p50_ns, p99_ns, p999_ns, max_ns; /* max: upper end of the highest bucket hit */
+    uint64_t resident_bytes, cpu_ns, device_write_bytes, debt_bytes;
+};
+
+struct phase_result {
+    char               name[80];
+    enum task_kind     kind;
+    bool               is_partial;       /* stopped by a signal, a time limit or an error */
+    bool               was_timed_out;    /* that was the time limit: no fault */
+    enum kiwi_status   status;           /* of the error that stopped it */
+    char               text[512];
+    double             seconds, warm_seconds, drain_seconds;
+    uint64_t           drain_left_bytes; /* owed when draining was given up */
+    uint64_t           warm_operations;
+    uint64_t           operations_wanted;
+    struct recorder    totals;
+    struct usage       usage;            /* of the measured part */
+    struct usage       usage_drained;    /* with the drain */
+    bool               has_stats;
+    struct kiwi_stats *stats;            /* at the end; owned */
+    struct kiwi_stats *stats_drained;    /* after the drain; owned */
+    struct series_row *series;           /* owned */
+    size_t             series_count;
+    uint64_t           stream_digest;
+};
+
+void phase_result_free(struct phase_result *result);
+
+/* Called about ten times a second while a phase runs. done and wanted: operations; wanted is 0 while
+ * warming up and while draining. */
+struct progress_state {
+    const char *phase;
+    const char *part;        /* "warm-up", "" or "drain" */
+    uint64_t    done, wanted;
+    double      seconds;
+    double      rate;        /* operations a second, lately */
+};
+typedef void (*crew_progress)(void *context, const struct progress_state *state);
+
+struct run_options {
+    struct task     task;
+    double          seconds_max;       /* 0: no limit */
+    double          drain_seconds_max; /* 0: no draining */
+    crew_progress   progress;          /* NULL: silent */
+    void           *progress_context;
+    const _Atomic bool *interrupted;   /* borrowed; NULL: nothing interrupts */
+};
+
+MUST_USE enum kiwi_status crew_open(const struct crew_options *options, struct crew **out);
+/* KIWI_OK also when the phase was cut short; result says so. result->name is the caller's. */
+MUST_USE enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
+                                   struct phase_result *result);
+/* Returns the first error of closing; NULL is fine. */
+enum kiwi_status crew_close(struct crew *crew);
+
+double         crew_open_seconds(const struct crew *crew);
+struct engine *crew_engine(struct crew *crew);

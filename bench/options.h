@@ -1,0 +1,56 @@
+/*
+ * options.h: what the command line of `kiwidb bench` says, checked.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "bench/engine.h"
+#include "workloads/properties.h"
+
+#define BENCH_FILE_COUNT_MAX 32u
+
+struct bench_options {
+    const char          *files[BENCH_FILE_COUNT_MAX];   /* borrowed from argv, as all texts here */
+    uint32_t             file_count;
+    const char          *preset;                 /* NULL: none */
+    const char          *engine;
+    enum client_model    model;
+    uint32_t             threads;                /* 0: not said */
+    uint32_t             depth;                  /* 0: not said */
+    uint32_t             shards;                 /* 0: the engine's choice */
+    enum kiwi_durability durability;             /* KIWI_DURABILITY_DEFAULT: not said */
+    enum kiwi_durability load_durability;        /* as above */
+    enum kiwi_io_backend io_backend;
+    uint64_t             memory_bytes;
+    const char          *directory;
+    const char          *results;
+    const char          *suite;                  /* NULL: from preset or files */
+    uint64_t             seed;
+    bool                 has_seed;
+    double               warm_share;             /* operations before measuring, per measured one */
+    double               drain_seconds;
+    double               seconds_max;            /* 0: no limit */
+    double               target;                 /* 0: closed loop */
+    bool                 is_constant;            /* arrivals one every 1/target; else Poisson */
+    bool                 is_verifying;
+    bool                 is_json, is_quiet, is_keeping, is_in_order;
+    bool                 is_help;
+    struct properties    overrides;              /* -p, --records, ...; owned */
+};
+
+/* KIWI_INVALID: wrong usage, the text is one line for people. */
+MUST_USE enum kiwi_status bench_options_parse(int argc, char **argv, struct bench_options *out);
+void                      bench_options_free(struct bench_options *options);
+void                      bench_help(FILE *stream);
+
+/* "512MiB", "1GB", "4096": KIWI_INVALID when it is none. MiB is 2^20, MB is 10^6, none is bytes. */
+MUST_USE enum kiwi_status size_parse(const char *text, uint64_t *bytes);
+/* "1M", "250k", "1000000" */
+MUST_USE enum kiwi_status count_parse(const char *text, uint64_t *count);
+/* "10", "250ms", "2m" as seconds */
+MUST_USE enum kiwi_status seconds_parse(const char *text, double *seconds);
+
+const char *durability_name(enum kiwi_durability durability);
+MUST_USE enum kiwi_status durability_parse(const char *text, enum kiwi_durability *out);
+const char *model_name(enum client_model model);

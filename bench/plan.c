@@ -1,0 +1,209 @@
+/*
+ * plan.c: files, presets and the command line become a list of runs.
+ */
+#include "bench/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/presets.h"
+#include "core/base/memory.h"
+
+#define FILE_BYTES_MAX (1u << 20)
+
+static enum kiwi_status file_read(const char *path, char *text, size_t *bytes)
+{
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL)
+        return FAIL(errno == ENOENT || errno == EISDIR ? KIWI_INVALID : KIWI_IO,
+                    "%s: %s", path, strerror(errno));
+    *bytes = fread(text, 1, FILE_BYTES_MAX, file);
+    if (ferror(file)) {
+        fclose(file);
+        return FAIL(KIWI_INVALID, "%s: cannot be read: is it a folder?", path);
+    }
+    fclose(file);
+    if (*bytes == FILE_BYTES_MAX)
+        return FAIL(KIWI_INVALID, "%s: too large for a property file", path);
+    return KIWI_OK;
+}
+
+static enum kiwi_status run_from_file(struct plan_run *run, const char *path)
+{
+    char            *text = memory_allocate(FILE_BYTES_MAX);
+    size_t           bytes = 0;
+    enum kiwi_status status;
+
+    if (text == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory to read %s", path);
+    status = file_read(path, text, &bytes);
+    if (status == KIWI_OK)
+        status = properties_parse(&run->properties, path, text, bytes);
+    memory_free(text);
+    return status;
+}
+
+static enum kiwi_status run_from_preset(struct plan_run *run, const struct preset *preset,
+                                        const struct preset_run *source)
+{
+    char origin[64];
+
+    for (const struct builtin_workload *builtin = builtin_workloads; builtin->name != NULL;
+         builtin++) {
+        if (strcmp(builtin->name, source->workload) != 0)
+            continue;
+        TRY(properties_parse(&run->properties, builtin->name, builtin->text,
+                             strlen(builtin->text)));
+        snprintf(origin, sizeof origin, "preset %s", preset->name);
+        return properties_parse(&run->properties, origin, source->overrides,
+                                strlen(source->overrides));
+    }
+    return FAIL(KIWI_INVALID, "no built-in workload %s", source->workload);
+}
+
+static enum kiwi_status run_finish(const struct bench_options *options, const char *name,
+                                   struct plan_run *run)
+{
+    for (size_t i = 0; i < options->overrides.count; i++) {
+        const struct property *item = &options->overrides.items[i];
+        TRY(properties_set(&run->properties, item->name, item->value, item->origin, item->line));
+    }
+    TRY(workload_read(&run->properties, name, &run->lint, &run->workload));
+    if (run->workload.record_count == 0)
+        return FAIL(KIWI_INVALID, "%s: recordcount is not set; use --records", name);
+    if (run->workload.operation_count == 0)
+        return FAIL(KIWI_INVALID, "%s: operationcount is not set; use --ops", name);
+    snprintf(run->name, sizeof run->name, "%s", run->workload.name);
+    run->durability = options->durability;
+    if (run->durability == KIWI_DURABILITY_DEFAULT && run->workload.durability[0] != 0)
+        TRY(durability_parse(run->workload.durability, &run->durability));
+    if (run->durability == KIWI_DURABILITY_DEFAULT)
+        run->durability = KIWI_DURABLE;
+    return KIWI_OK;
+}
+
+static bool is_same_data(const struct workload *a, const struct workload *b)
+{
+    return a->record_count == b->record_count && a->insert_start == b->insert_start
+        && a->insert_count == b->insert_count
+        && memcmp(&a->values, &b->values, sizeof a->values) == 0
+        && a->keys.is_ordered == b->keys.is_ordered && a->keys.digits_min == b->keys.digits_min;
+}
+
+/* Among neighbours with the same data, those that insert go last; otherwise order is kept. */
+static void plan_order(struct plan *plan)
+{
+    for (uint32_t pass = 0; pass + 1 < plan->count; pass++)
+        for (uint32_t i = 0; i + 1 < plan->count; i++) {
+            struct plan_run *run = &plan->runs[i], *next = &plan->runs[i + 1], swapped;
+
+            if (!workload_inserts(&run->workload) || workload_inserts(&next->workload)
+                || !is_same_data(&run->workload, &next->workload))
+                continue;
+            swapped = *run;
+            *run = *next;
+            *next = swapped;
+        }
+}
+
+static void plan_split(struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct plan_run *before = i > 0 ? &plan->runs[i - 1] : NULL;
+
+        plan->runs[i].is_first = before == NULL || workload_inserts(&before->workload)
+                              || !is_same_data(&before->workload, &plan->runs[i].workload);
+        plan->value_bytes_max =
+            max_u64(plan->value_bytes_max, value_bytes_max(&plan->runs[i].workload.values));
+    }
+}
+
+static void plan_clients(const struct bench_options *options, struct plan *plan)
+{
+    const struct workload *first = &plan->runs[0].workload;
+    long                   cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    plan->thread_count = options->threads;
+    if (plan->thread_count == 0 && first->has_thread_count)
+        plan->thread_count = (uint32_t)first->thread_count;
+    if (plan->thread_count == 0)
+        plan->thread_count = cores > 0 ? (uint32_t)cores : 1;
+    plan->depth = options->depth != 0 ? options->depth : options->model == CLIENT_BLOCKING ? 1 : 32;
+    plan->seed = options->seed;
+    if (!options->has_seed && first->has_seed)
+        plan->seed = first->seed;
+    plan->load_durability = options->load_durability;
+    if (plan->load_durability == KIWI_DURABILITY_DEFAULT)
+        plan->load_durability = options->durability;
+    if (plan->load_durability == KIWI_DURABILITY_DEFAULT)
+        plan->load_durability = options->preset != NULL ? KIWI_PROCESS : KIWI_DURABLE;
+}
+
+static enum kiwi_status plan_fill(const struct bench_options *options, struct plan *plan)
+{
+    const struct preset *preset = NULL;
+    size_t               count = options->file_count;
+
+    if (options->preset != NULL) {
+        preset = preset_find(options->preset);
+        if (preset == NULL)
+            return FAIL(KIWI_INVALID, "preset '%.40s' is none of quick, standard, large",
+                        options->preset);
+        count = preset->count;
+    }
+    assert(count <= PLAN_RUN_COUNT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct plan_run *run = &plan->runs[plan->count++];
+
+        if (preset != NULL) {
+            TRY(run_from_preset(run, preset, &preset->runs[i]));
+            TRY(run_finish(options, preset->runs[i].workload, run));
+            snprintf(run->name, sizeof run->name, "%s", preset->runs[i].label);
+        } else {
+            TRY(run_from_file(run, options->files[i]));
+            TRY(run_finish(options, options->files[i], run));
+        }
+    }
+    return KIWI_OK;
+}
+
+enum kiwi_status plan_make(const struct bench_options *options, struct plan *out)
+{
+    enum kiwi_status status;
+    char             text[512];
+
+    memset(out, 0, sizeof *out);
+    status = plan_fill(options, out);
+    if (status != KIWI_OK) {
+        snprintf(text, sizeof text, "%s", fail_text());
+        plan_free(out);
+        fail_text_set(text);
+        return status;
+    }
+    if (!options->is_in_order)
+        plan_order(out);
+    plan_split(out);
+    plan_clients(options, out);
+    if (options->suite != NULL)
+        snprintf(out->suite, sizeof out->suite, "%s", options->suite);
+    else if (options->preset != NULL)
+        snprintf(out->suite, sizeof out->suite, "%s", options->preset);
+    else
+        snprintf(out->suite, sizeof out->suite, "%.40s", out->runs[0].workload.name);
+    for (char *c = out->suite; *c != 0; c++)
+        if (*c == '-' || *c == ' ')
+            *c = '_';
+    return KIWI_OK;
+}
+
+void plan_free(struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->count; i++) {
+        properties_free(&plan->runs[i].properties);
+        lint_free(&plan->runs[i].lint);
+    }
+    plan->count = 0;
+}

@@ -1,0 +1,517 @@
+/*
+ * worker.c: the loops of a client thread.
+ *
+ *            prepare ---> submit ---> poll ---> complete ---> free slot
+ *               ^                                   |
+ *               +--- the write of a read-modify-write
+ *
+ * One clock reading before a batch is submitted and one after it was polled serve all operations of
+ * the batch: latency is what a caller sees who hands over a batch and takes one back. In the
+ * blocking form the end of one operation is the start of the next.
+ */
+#include "bench/worker.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/clock.h"
+#include "core/base/memory.h"
+
+#define CHUNK_RECORDS 256u       /* records a loading worker takes at a time */
+#define VISIBLE_ERROR_BYTES 512u
+
+struct slot {
+    struct kiwi_op op;
+    enum operation operation;
+    bool           is_second;    /* the write of a read-modify-write */
+    uint32_t       index;
+    uint32_t       scan_rows;
+    uint64_t       record;
+    uint64_t       place;        /* in the sample, or TRACKED_NONE; writes only */
+    uint64_t       start;        /* ticks at submission */
+    uint64_t       first_start;  /* of the read of a read-modify-write */
+    uint64_t       intended;     /* open loop */
+    uint8_t       *value;        /* to be written */
+    uint8_t       *buffer;       /* to be read into */
+    uint8_t        key[KEY_BYTES_MAX];
+};
+
+void task_state_fail(struct task_state *state, enum kiwi_status status, const char *text)
+{
+    bool none = false;
+
+    if (atomic_compare_exchange_strong(&state->has_failed, &none, true)) {
+        state->status = status;
+        snprintf(state->text, sizeof state->text, "%s", text);
+    }
+    atomic_store(&state->is_stopping, true);
+}
+
+enum kiwi_status worker_open(struct worker *worker, uint64_t buffer_bytes)
+{
+    uint32_t depth = worker->depth;
+    uint64_t bytes = round_up_u64(buffer_bytes > 0 ? buffer_bytes : 1, CACHE_LINE_BYTES);
+
+    assert(depth > 0);
+    worker->buffer_bytes = bytes;
+    worker->slots = memory_allocate_aligned(depth * sizeof(struct slot), CACHE_LINE_BYTES);
+    worker->free_slots = memory_allocate(depth * sizeof(struct slot *));
+    worker->ready = memory_allocate(depth * sizeof(struct kiwi_op *));
+    worker->done = memory_allocate(depth * sizeof(struct kiwi_op *));
+    worker->buffers = memory_allocate_aligned(2 * depth * bytes, CACHE_LINE_BYTES);
+    if (worker->slots == NULL || worker->free_slots == NULL || worker->ready == NULL
+        || worker->done == NULL || worker->buffers == NULL) {
+        worker_close(worker);
+        return FAIL(KIWI_NO_MEMORY, "no memory for %u operations of %llu bytes", depth,
+                    (unsigned long long)bytes);
+    }
+    memset(worker->slots, 0, depth * sizeof(struct slot));
+    memset(worker->buffers, 0, 2 * depth * bytes);
+    for (uint32_t i = 0; i < depth; i++) {
+        struct slot *slot = &worker->slots[i];
+
+        slot->index = i;
+        slot->value = worker->buffers + 2 * i * bytes;
+        slot->buffer = slot->value + bytes;
+        worker->free_slots[depth - 1 - i] = slot;
+    }
+    worker->free_count = depth;
+    return KIWI_OK;
+}
+
+void worker_close(struct worker *worker)
+{
+    memory_free(worker->slots);
+    memory_free(worker->free_slots);
+    memory_free(worker->ready);
+    memory_free(worker->done);
+    memory_free(worker->buffers);
+    worker->slots = NULL;
+    worker->free_slots = NULL;
+    worker->ready = worker->done = NULL;
+    worker->buffers = NULL;
+}
+
+void worker_begin(struct worker *worker, struct task_state *state)
+{
+    const struct task *task = &state->task;
+
+    assert(worker->outstanding == 0);
+    worker->state = state;
+    worker->record = worker->record_end = 0;
+    worker->due = 0;
+    worker->interval = 0;
+    if (task->target > 0)
+        worker->interval = (double)clock_ticks_of_ns(1000000000u) * worker->count / task->target;
+    if (task->kind == TASK_RUN)
+        worker->stream = stream_of(&(struct stream_options){
+            task->workload, task->inserts, task->seed, worker->index, worker->count,
+            task->chooser });
+    else
+        worker->stream.values = task->workload->values;
+    if (task->kind == TASK_LOAD)
+        worker->stream.chance = chance_of(task->seed, 0x6c6f6164u + worker->index);
+    if (task->kind == TASK_LOAD && task->workload->values.spread == VALUE_ZIPFIAN)
+        worker->stream.field_lengths = zipfian_of(task->workload->values.field_bytes_min,
+                                                  task->workload->values.field_bytes_max);
+}
+
+/* The next number of a load or verification; false when all are taken. */
+static bool record_take(struct worker *worker, uint64_t limit, uint64_t *record)
+{
+    if (worker->record == worker->record_end) {
+        uint64_t first = atomic_fetch_add_explicit(&worker->state->next_record, CHUNK_RECORDS,
+                                                   memory_order_relaxed);
+        if (first >= limit)
+            return false;
+        worker->record = first;
+        worker->record_end = min_u64(first + CHUNK_RECORDS, limit);
+    }
+    *record = worker->record++;
+    return true;
+}
+
+static bool step_take(struct worker *worker, struct slot *slot)
+{
+    const struct task *task = &worker->state->task;
+    struct step        step = { .operation = OPERATION_INSERT };
+    uint64_t           number;
+
+    switch (task->kind) {
+    case TASK_RUN:
+        stream_next(&worker->stream, &step);
+        break;
+    case TASK_LOAD:
+        if (!record_take(worker, task->workload->insert_count, &number))
+            return false;
+        step.record = task->workload->insert_start + number;
+        break;
+    case TASK_VERIFY:
+        if (!record_take(worker, tracked_count(task->tracked), &number))
+            return false;
+        step.operation = OPERATION_READ;
+        step.record = tracked_record(task->tracked, number);
+        break;
+    }
+    slot->operation = step.operation;
+    slot->record = step.record;
+    slot->scan_rows = step.scan_rows;
+    return true;
+}
+
+static void slot_write_prepare(struct worker *worker, struct slot *slot)
+{
+    const struct task *task = &worker->state->task;
+    uint64_t           bytes = stream_value_bytes(&worker->stream), version;
+
+    slot->place = tracked_place(task->tracked, slot->record);
+    if (__builtin_expect(slot->place != TRACKED_NONE, 0))
+        version = tracked_begin(task->tracked, slot->place);
+    else
+        version = (uint64_t)worker->index << 48 | ++worker->version;
+    value_write(task->values, slot->record, version, slot->value, bytes);
+    slot->op.verb = KIWI_PUT;
+    slot->op.durability = (uint8_t)task->durability;
+    slot->op.value = (struct kiwi_slice){ slot->value, bytes };
+}
+
+/* Makes the slot's operation; false when there is no more to do. */
+static bool slot_prepare(struct worker *worker, struct slot *slot)
+{
+    const struct task *task = &worker->state->task;
+
+    if (!step_take(worker, slot))
+        return false;
+    slot->is_second = false;
+    slot->op.key.data = slot->key;
+    slot->op.key.size = key_write(&task->workload->keys, slot->record, slot->key);
+    switch (slot->operation) {
+    case OPERATION_READ:
+    case OPERATION_MODIFY:
+        slot->op.verb = KIWI_GET;
+        slot->op.buffer = slot->buffer;
+        slot->op.buffer_bytes = worker->buffer_bytes;
+        break;
+    case OPERATION_UPDATE:
+    case OPERATION_INSERT:
+        slot_write_prepare(worker, slot);
+        break;
+    case OPERATION_SCAN: {
+        enum kiwi_status status =
+            worker->class->scan_prepare(worker->client, slot->index, &slot->op);
+        if (status != KIWI_OK) {
+            task_state_fail(worker->state, status, kiwi_error_text());
+            return false;
+        }
+        break;
+    }
+    case OPERATION_COUNT:
+        assert(!"no such operation");
+    }
+    return true;
+}
+
+/* Reads of a verification also know which versions may be there. */
+static bool version_is_due(const struct worker *worker, const struct slot *slot, uint64_t version,
+                           bool is_missing)
+{
+    const struct task *task = &worker->state->task;
+    uint64_t           first, last;
+
+    tracked_bounds(task->tracked, tracked_place(task->tracked, slot->record), &first, &last);
+    if (is_missing)
+        return first == 0;
+    return value_bytes_max(&task->workload->values) < VALUE_HEAD_BYTES
+        || (version >= first && version <= last);
+}
+
+static void read_check(struct worker *worker, struct slot *slot)
+{
+    const struct task *task = &worker->state->task;
+    uint64_t           version = 0;
+
+    if (!task->is_verifying)
+        return;
+    if (slot->op.status == KIWI_NOT_FOUND) {
+        if (task->kind == TASK_VERIFY && version_is_due(worker, slot, 0, true))
+            return;
+        RECORDER_ADD(worker->recorder.missing, 1u);
+        return;
+    }
+    RECORDER_ADD(worker->recorder.verified, 1u);
+    if (value_check(slot->op.buffer, slot->op.value_bytes, slot->record, &version) != VALUE_RIGHT
+        || (task->kind == TASK_VERIFY && !version_is_due(worker, slot, version, false)))
+        RECORDER_ADD(worker->recorder.wrong, 1u);
+}
+
+struct scan_check {
+    struct worker *worker;
+    uint64_t       rows;
+    uint8_t        last[KEY_BYTES_MAX];
+    size_t         last_bytes;
+};
+
+/* A row is right when its value is whole, names the record of its key, and keys ascend. */
+static bool scan_check_row(void *context, struct kiwi_slice key, struct kiwi_slice value)
+{
+    struct scan_check *check = context;
+    const struct task *task = &check->worker->state->task;
+    uint8_t            wanted[KEY_BYTES_MAX];
+    uint64_t           record;
+    bool               is_right = true;
+
+    check->rows++;
+    if (!task->is_verifying)
+        return true;
+    RECORDER_ADD(check->worker->recorder.verified, 1u);
+    if (value_record(value.data, value.size, &record)) {
+        size_t bytes = key_write(&task->workload->keys, record, wanted);
+        is_right = bytes == key.size && memcmp(wanted, key.data, bytes) == 0
+                && value_check(value.data, value.size, record, NULL) == VALUE_RIGHT;
+    }
+    if (check->rows > 1) {
+        size_t shared = key.size < check->last_bytes ? key.size : check->last_bytes;
+        int    order = memcmp(check->last, key.data, shared);
+        is_right &= order < 0 || (order == 0 && check->last_bytes < key.size);
+    }
+    check->last_bytes = key.size < sizeof check->last ? key.size : sizeof check->last;
+    memcpy(check->last, key.data, check->last_bytes);
+    if (!is_right)
+        RECORDER_ADD(check->worker->recorder.wrong, 1u);
+    return true;
+}
+
+static void scan_finish(struct worker *worker, struct slot *slot)
+{
+    struct scan_check check = { .worker = worker };
+    enum kiwi_status  status;
+
+    if (slot->op.status == KIWI_NOT_FOUND)
+        slot->op.status = KIWI_OK; /* nothing at or behind the key is a whole answer */
+    else if (slot->op.status == KIWI_OK) {
+        status = worker->class->scan_rows(worker->client, &slot->op, slot->scan_rows,
+                                          scan_check_row, &check);
+        slot->op.status = status;
+    }
+    RECORDER_ADD(worker->recorder.rows, check.rows);
+}
+
+static bool status_is_fatal(const struct slot *slot)
+{
+    return slot->op.status != KIWI_OK
+        && !(slot->op.status == KIWI_NOT_FOUND && slot->op.verb == KIWI_GET);
+}
+
+static void latency_note(struct worker *worker, const struct slot *slot, enum operation operation,
+                         uint64_t start, uint64_t now)
+{
+    recorder_latency(&worker->recorder.latencies[operation], clock_ns(now - start));
+    if (__builtin_expect(worker->interval > 0, 0) && operation == slot->operation) {
+        recorder_latency(&worker->recorder.responses[operation], clock_ns(now - slot->intended));
+        recorder_latency(&worker->recorder.lag, clock_ns(slot->start - slot->intended));
+    }
+}
+
+/* False: the slot goes on with its second half. */
+static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now)
+{
+    RECORDER_ADD(worker->recorder.statuses[slot->op.status], 1u);
+    switch (slot->operation) {
+    case OPERATION_SCAN:
+        scan_finish(worker, slot);
+        now = clock_ticks();
+        break;
+    case OPERATION_MODIFY:
+        if (!slot->is_second) {
+            latency_note(worker, slot, OPERATION_READ, slot->start, now);
+            read_check(worker, slot);
+            if (status_is_fatal(slot))
+                break;
+            slot->is_second = true;
+            slot->first_start = slot->start;
+            slot_write_prepare(worker, slot);
+            return false;
+        }
+        latency_note(worker, slot, OPERATION_UPDATE, slot->start, now);
+        slot->start = slot->first_start;
+        break;
+    case OPERATION_READ:
+        read_check(worker, slot);
+        break;
+    case OPERATION_UPDATE:
+    case OPERATION_INSERT:
+    case OPERATION_COUNT:
+        break;
+    }
+    latency_note(worker, slot, slot->operation, slot->start, now);
+    RECORDER_ADD(worker->recorder.operations, 1u);
+    if (slot->op.verb == KIWI_PUT && slot->place != TRACKED_NONE)
+        tracked_end(worker->state->task.tracked, slot->place, slot->op.status == KIWI_OK);
+    if (slot->operation == OPERATION_INSERT && worker->state->task.kind == TASK_RUN
+        && slot->op.status == KIWI_OK
+        && acknowledged_mark(worker->state->task.inserts, slot->record) != KIWI_OK)
+        task_state_fail(worker->state, KIWI_BUSY, kiwi_error_text());
+    if (__builtin_expect(status_is_fatal(slot), 0)) {
+        char text[VISIBLE_ERROR_BYTES];
+
+        snprintf(text, sizeof text, "%s of record %llu: %s: %s", operation_name(slot->operation),
+                 (unsigned long long)slot->record, kiwi_status_text(slot->op.status),
+                 kiwi_error_text());
+        task_state_fail(worker->state, slot->op.status, text);
+    }
+    return true;
+}
+
+/* Open loop: the next operation's start, or later ones while none is due. */
+static bool is_due(struct worker *worker, struct slot *slot, uint64_t now)
+{
+    double step = worker->interval;
+
+    if (worker->interval <= 0)
+        return true;
+    if (worker->due == 0)
+        worker->due = now + (uint64_t)(step * chance_unit(&worker->stream.chance));
+    if (worker->due > now)
+        return false;
+    slot->intended = worker->due;
+    if (worker->state->task.is_poisson)
+        step *= -log(1.0 - chance_unit(&worker->stream.chance));
+    worker->due += (uint64_t)step;
+    return true;
+}
+
+static void ready_fill(struct worker *worker)
+{
+    uint64_t now = worker->interval > 0 ? clock_ticks() : 0;
+
+    while (worker->free_count > 0 && worker->started < worker->quota) {
+        struct slot *slot = worker->free_slots[worker->free_count - 1];
+
+        if (!is_due(worker, slot, now))
+            return;
+        if (!slot_prepare(worker, slot)) {
+            worker->quota = worker->started;
+            return;
+        }
+        worker->free_count--;
+        worker->started++;
+        worker->ready[worker->ready_count++] = &slot->op;
+    }
+}
+
+static void ready_submit(struct worker *worker)
+{
+    uint64_t         now = clock_ticks();
+    enum kiwi_status status;
+
+    for (uint32_t i = 0; i < worker->ready_count; i++)
+        container_of(worker->ready[i], struct slot, op)->start = now;
+    status = worker->class->submit(worker->client, worker->ready, worker->ready_count);
+    if (status == KIWI_BUSY)
+        return; /* nothing was started: again after a poll */
+    if (status != KIWI_OK) {
+        task_state_fail(worker->state, status, kiwi_error_text());
+        for (uint32_t i = 0; i < worker->ready_count; i++) {
+            struct slot *slot = container_of(worker->ready[i], struct slot, op);
+            if (slot->op.verb == KIWI_PUT && slot->place != TRACKED_NONE)
+                tracked_end(worker->state->task.tracked, slot->place, false);
+            worker->free_slots[worker->free_count++] = slot;
+        }
+    } else {
+        worker->outstanding += worker->ready_count;
+    }
+    worker->ready_count = 0;
+}
+
+static uint64_t poll_timeout(const struct worker *worker)
+{
+    uint64_t now;
+
+    if (worker->interval <= 0 || worker->due == 0 || worker->started >= worker->quota)
+        return 1000000u; /* looks at is_stopping at least every millisecond */
+    now = clock_ticks();
+    if (worker->due <= now && worker->free_count > 0)
+        return 0;
+    return min_u64(clock_ns(worker->due > now ? worker->due - now : 0), 1000000u);
+}
+
+static void completion_loop(struct worker *worker)
+{
+    while (worker->started < worker->quota || worker->outstanding + worker->ready_count > 0) {
+        size_t   count;
+        uint64_t now;
+
+        if (atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
+            worker->quota = worker->started;
+        ready_fill(worker);
+        if (worker->ready_count > 0)
+            ready_submit(worker);
+        count = worker->class->poll(worker->client, worker->done, worker->depth,
+                                    poll_timeout(worker));
+        now = clock_ticks();
+        worker->outstanding -= count;
+        for (size_t i = 0; i < count; i++) {
+            struct slot *slot = container_of(worker->done[i], struct slot, op);
+
+            if (slot_complete(worker, slot, now))
+                worker->free_slots[worker->free_count++] = slot;
+            else
+                worker->ready[worker->ready_count++] = &slot->op;
+        }
+    }
+}
+
+/* Waits for the intended start of the next operation: sleeping while it is far, then spinning. */
+static void wait_until_due(struct worker *worker, struct slot *slot)
+{
+    for (;;) {
+        uint64_t now = clock_ticks(), left;
+
+        if (is_due(worker, slot, now)
+            || atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
+            return;
+        left = clock_ns(worker->due - now);
+        if (left > 200000u) {
+            struct timespec pause = { 0, (long)min_u64(left - 100000u, 10000000u) };
+            nanosleep(&pause, NULL);
+        }
+    }
+}
+
+static void blocking_loop(struct worker *worker)
+{
+    struct slot *slot = &worker->slots[0];
+    uint64_t     stamp = clock_ticks();
+
+    while (worker->started < worker->quota) {
+        if (atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
+            break;
+        if (worker->interval > 0) {
+            wait_until_due(worker, slot);
+            stamp = clock_ticks();
+        }
+        if (!slot_prepare(worker, slot))
+            break;
+        worker->started++;
+        do {
+            slot->start = stamp;
+            worker->class->execute(worker->client, &slot->op);
+            stamp = clock_ticks();
+        } while (!slot_complete(worker, slot, stamp));
+        if (slot->operation == OPERATION_SCAN)
+            stamp = clock_ticks();
+    }
+}
+
+void worker_run(struct worker *worker, uint64_t count)
+{
+    worker->started = 0;
+    worker->quota = count;
+    if (worker->model == CLIENT_BLOCKING)
+        blocking_loop(worker);
+    else
+        completion_loop(worker);
+    assert(worker->outstanding == 0);
+    assert(worker->ready_count == 0);
+}

@@ -1,0 +1,12 @@
+# Turns workload files into one C table, so that presets need no files beside the program.
+set(text "#include \"bench/presets.h\"\n\n#include <stddef.h>\n\nconst struct builtin_workload builtin_workloads[] = {\n")
+foreach(path ${FILES})
+  get_filename_component(name ${path} NAME)
+  file(READ ${path} content)
+  string(REPLACE "\\" "\\\\" content "${content}")
+  string(REPLACE "\"" "\\\"" content "${content}")
+  string(REPLACE "\n" "\\n\"\n      \"" content "${content}")
+  string(APPEND text "    { \"${name}\",\n      \"${content}\" },\n")
+endforeach()
+string(APPEND text "    { NULL, NULL },\n};\n")
+file(WRITE ${OUTPUT} "${text}")

@@ -19,6 +19,10 @@ static void engine_thread_run(void *argument)
     while (atomic_load_explicit(&engine->must_stop, memory_order_acquire) == 0)
         if (!context_turn(context))
             context_sleep(context, KIWI_FOREVER);
+    /* Only this thread may poll its queue, so whatever is in it ends here. */
+    kiwi_detach(engine->context);
+    while (io_queue_pending(context->queue) > 0)
+        io_queue_poll(context->queue, KIWI_FOREVER);
 }
 
 static enum kiwi_status threads_start(struct kiwi_db *db)
@@ -49,10 +53,8 @@ static void threads_stop(struct kiwi_db *db)
             thread_join(engine->thread);
         }
     }
-    for (uint32_t i = 0; i < db->thread_count; i++) {
-        kiwi_detach(db->threads[i].context);
+    for (uint32_t i = 0; i < db->thread_count; i++)
         kiwi_context_close(db->threads[i].context);
-    }
     db->thread_count = 0;
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/memory.h"
+#include "core/format/wal_format.h"
 
 /* A copy of one append that waits for the other shards. */
 struct deferred {
@@ -170,6 +171,10 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
 {
     const struct kiwi_options *options = &shard->options.options;
     struct wal_recovery        recovery;
+    /* Until the first flush the manifest remembers no position: the log is read from its start. */
+    struct wal_position        position = state->log_position.group != 0
+                                        ? state->log_position
+                                        : (struct wal_position){ 1, WAL_HEADER_BYTES };
     struct wal_options         wal = {
         .io = shard->options.io,
         .directory = shard->directory,
@@ -185,8 +190,7 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
     /* The first memtable's range starts behind what tables already hold. */
     shard->sequence = state->flushed_sequence;
     TRY(memtable_rotate(shard));
-    TRY(wal_recover(shard->wal, state->log_position, state->flushed_sequence, replay_visit, shard,
-                    &recovery));
+    TRY(wal_recover(shard->wal, position, state->flushed_sequence, replay_visit, shard, &recovery));
     shard->sequence = max_u64(state->flushed_sequence, recovery.sequence_last);
     shard->recovered_sequence = shard->sequence;
     shard->is_recovered = true;

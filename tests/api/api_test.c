@@ -1,0 +1,591 @@
+/*
+ * api_test.c: the public interface as a stranger would use and misuse it, in every way to run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/world.h"
+
+static enum world_way way_under_test;
+
+#define check_ok(call)                                                                       \
+    do {                                                                                     \
+        enum kiwi_status check_status = (call);                                              \
+        if (check_status != KIWI_OK)                                                         \
+            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
+    } while (0)
+
+static struct kiwi_slice slice(const char *text)
+{
+    return (struct kiwi_slice){ text, strlen(text) };
+}
+
+static int world_setup(void **state)
+{
+    static struct world world;
+
+    world_make(&world, way_under_test, 11);
+    check_ok(world_open(&world));
+    *state = &world;
+    return 0;
+}
+
+static int world_teardown(void **state)
+{
+    world_end(*state);
+    return 0;
+}
+
+static void value_is(struct world *world, const char *key, const char *want)
+{
+    struct kiwi_buffer value = { 0 };
+    enum kiwi_status   status = kiwi_get(world->context, slice(key), NULL, &value);
+
+    if (want == NULL) {
+        assert_int_equal(status, KIWI_NOT_FOUND);
+    } else {
+        check_ok(status);
+        assert_int_equal(value.size, strlen(want));
+        assert_memory_equal(value.data, want, value.size);
+    }
+    kiwi_buffer_free(&value);
+}
+
+static void put_get_delete_work(void **state)
+{
+    struct world *world = *state;
+
+    check_ok(kiwi_put(world->context, slice("a"), slice("1"), KIWI_DURABLE));
+    check_ok(kiwi_put(world->context, slice("b"), slice(""), KIWI_PROCESS));
+    check_ok(kiwi_put(world->context, slice("c"), slice("3"), KIWI_MEMORY));
+    value_is(world, "a", "1");
+    value_is(world, "b", "");
+    value_is(world, "d", NULL);
+    check_ok(kiwi_put(world->context, slice("a"), slice("a longer value"), KIWI_DURABLE));
+    value_is(world, "a", "a longer value");
+    check_ok(kiwi_delete(world->context, slice("a"), KIWI_DURABLE));
+    value_is(world, "a", NULL);
+    check_ok(kiwi_flush(world->context));
+    value_is(world, "a", NULL);
+    value_is(world, "c", "3");
+}
+
+static void keys_and_values_of_every_size_come_back(void **state)
+{
+    static const size_t key_sizes[] = { 0, 1, 7, 8, 9, 255, 4096, 65535 };
+    static const size_t value_sizes[] = { 0, 1, 100, 4095, 4096, 9000, 70000, 300000 };
+    struct world       *world = *state;
+    uint8_t            *key = malloc(65536), *bytes = malloc(300000);
+    struct kiwi_buffer  value = { 0 };
+
+    for (int round = 0; round < 3; round++) {
+        for (size_t k = 0; k < 8; k++) {
+            struct kiwi_slice key_slice = { key, key_sizes[k] };
+            struct kiwi_slice value_slice = { bytes, value_sizes[k] };
+
+            memset(key, (int)(k + 1), key_sizes[k]);
+            memset(bytes, (int)(100 + k), value_sizes[k]);
+            if (round == 0)
+                check_ok(kiwi_put(world->context, key_slice, value_slice, KIWI_DURABLE));
+            check_ok(kiwi_get(world->context, key_slice, NULL, &value));
+            assert_int_equal(value.size, value_sizes[k]);
+            assert_memory_equal(value.data, bytes, value.size);
+        }
+        if (round == 0)
+            check_ok(kiwi_flush(world->context));
+        if (round == 1) {
+            check_ok(world_close(world));
+            check_ok(world_open(world));
+        }
+    }
+    kiwi_buffer_free(&value);
+    free(key);
+    free(bytes);
+}
+
+static void what_is_too_large_is_refused_with_the_limit(void **state)
+{
+    struct world *world = *state;
+    char         *huge = calloc(1, 70000);
+
+    assert_int_equal(kiwi_put(world->context, (struct kiwi_slice){ huge, 65536 }, slice("x"),
+                              KIWI_PROCESS), KIWI_TOO_LARGE);
+    assert_non_null(strstr(kiwi_error_text(), "65535"));
+    assert_int_equal(kiwi_put(world->context, slice("k"),
+                              (struct kiwi_slice){ huge, KIWI_VALUE_BYTES_MAX + 1ul },
+                              KIWI_PROCESS), KIWI_TOO_LARGE);
+    assert_non_null(strstr(kiwi_error_text(), "67108864"));
+    /* This database's log is small: the value is legal, but it says what would have to grow. */
+    assert_int_equal(kiwi_put(world->context, slice("k"),
+                              (struct kiwi_slice){ huge, 1u << 20 }, KIWI_PROCESS), KIWI_TOO_LARGE);
+    assert_non_null(strstr(kiwi_error_text(), "log_bytes"));
+    free(huge);
+}
+
+static void options_out_of_range_are_refused_by_name(void **state)
+{
+    struct kiwi_options options = kiwi_options_default();
+    struct kiwi_db     *db;
+
+    (void)state;
+    options.memory_bytes = 1000;
+    assert_int_equal(kiwi_open("/nonexistent/x", &options, &db), KIWI_INVALID);
+    assert_non_null(strstr(kiwi_error_text(), "memory_bytes"));
+    options = kiwi_options_default();
+    options.shard_count = 65;
+    assert_int_equal(kiwi_open("/nonexistent/x", &options, &db), KIWI_INVALID);
+    assert_non_null(strstr(kiwi_error_text(), "shard_count"));
+    options = kiwi_options_default();
+    assert_int_equal(kiwi_open("", &options, &db), KIWI_INVALID);
+    assert_null(db);
+}
+
+static void a_directory_without_a_database_is_told_when_create_is_off(void **state)
+{
+    struct world        world;
+    struct kiwi_db     *db;
+
+    (void)state;
+    world_make(&world, way_under_test, 3);
+    world.options.create = false;
+    assert_int_equal(kiwi_open(world.directory, &world.options, &db), KIWI_NOT_FOUND);
+    assert_non_null(strstr(kiwi_error_text(), world.directory));
+    world.options.create = true;
+    check_ok(world_open(&world));
+    check_ok(world_close(&world));
+    world.options.must_be_new = true;
+    assert_int_equal(kiwi_open(world.directory, &world.options, &db), KIWI_INVALID);
+    world.options.must_be_new = false;
+    world.options.shard_count = 3;
+    assert_int_equal(kiwi_open(world.directory, &world.options, &db), KIWI_INVALID);
+    assert_non_null(strstr(kiwi_error_text(), "shards"));
+    world_end(&world);
+}
+
+static void a_second_process_is_told_who_has_the_database(void **state)
+{
+    struct world *world = *state;
+    int           status = 0;
+    pid_t         child;
+
+    if (way_under_test == WORLD_SIMULATED)
+        skip();
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        struct kiwi_db *db;
+        char            pid[32];
+
+        snprintf(pid, sizeof pid, "%d", (int)getppid());
+        if (kiwi_open(world->directory, &world->options, &db) != KIWI_LOCKED)
+            _exit(1);
+        _exit(strstr(kiwi_error_text(), pid) == NULL ? 2 : 0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_foreign_identity_is_refused_and_left_alone(void **state)
+{
+    struct world    world;
+    struct kiwi_db *db;
+    char            path[300], text[16];
+    FILE           *file;
+
+    (void)state;
+    if (way_under_test == WORLD_SIMULATED)
+        skip();
+    world_make(&world, way_under_test, 3);
+    snprintf(path, sizeof path, "%s/IDENTITY", world.directory);
+    file = fopen(path, "w");
+    fputs("something else entirely", file);
+    fclose(file);
+    assert_int_equal(kiwi_open(world.directory, &world.options, &db), KIWI_CORRUPT);
+    assert_non_null(strstr(kiwi_error_text(), "IDENTITY"));
+    file = fopen(path, "r");
+    assert_non_null(fgets(text, sizeof text, file));
+    assert_string_equal(text, "something else ");
+    fclose(file);
+    world_end(&world);
+}
+
+static size_t poll_until(struct world *world, struct kiwi_op **done, size_t want)
+{
+    size_t count = 0;
+
+    while (count < want) {
+        size_t some = kiwi_poll(world->context, done + count, want - count, 5000000000u);
+        if (some == 0)
+            fail_msg("%zu of %zu completions came within 5 s", count, want);
+        count += some;
+    }
+    return count;
+}
+
+static void writes_complete_twice_when_asked(void **state)
+{
+    struct world   *world = *state;
+    struct kiwi_op  op, *ops[1] = { &op }, *done[2];
+
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_PUT;
+    op.key = slice("twice");
+    op.value = slice("value");
+    op.durability = KIWI_DURABLE;
+    op.flags = KIWI_FLAG_VISIBLE_TOO;
+    op.user = world;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    poll_until(world, done, 1);
+    assert_ptr_equal(done[0], &op);
+    assert_true(op.is_visible_only);
+    assert_ptr_equal(op.user, world);
+    poll_until(world, done, 1);
+    assert_false(op.is_visible_only);
+    check_ok(op.status);
+    assert_true(op.sequence > 0);
+    assert_int_equal(kiwi_poll(world->context, done, 2, 0), 0);
+}
+
+static void many_operations_in_flight_all_come_back(void **state)
+{
+    enum { COUNT = 200 };
+    struct world   *world = *state;
+    struct kiwi_op *ops = calloc(COUNT, sizeof *ops), *list[COUNT], *done[COUNT];
+    char            keys[COUNT][16], buffers[COUNT][64];
+
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            memset(&ops[i], 0, sizeof ops[i]);
+            snprintf(keys[i], sizeof keys[i], "k%04d", i);
+            ops[i].verb = round % 2 == 0 ? KIWI_PUT : KIWI_GET;
+            ops[i].key = slice(keys[i]);
+            ops[i].value = slice(keys[i]);
+            ops[i].buffer = buffers[i];
+            ops[i].buffer_bytes = sizeof buffers[i];
+            ops[i].durability = (uint8_t)(i % 3 == 0 ? KIWI_DURABLE : KIWI_PROCESS);
+            list[i] = &ops[i];
+        }
+        check_ok(kiwi_submit(world->context, list, COUNT));
+        assert_int_equal(kiwi_submit(world->context, list, COUNT), KIWI_BUSY);
+        poll_until(world, done, COUNT);
+        for (int i = 0; i < COUNT; i++) {
+            check_ok(ops[i].status);
+            if (round % 2 == 1) {
+                assert_int_equal(ops[i].value_bytes, strlen(keys[i]));
+                assert_memory_equal(buffers[i], keys[i], ops[i].value_bytes);
+            }
+        }
+        if (round == 10)
+            check_ok(kiwi_flush(world->context));
+    }
+    free(ops);
+}
+
+static void a_small_buffer_is_told_what_it_needs(void **state)
+{
+    struct world   *world = *state;
+    char            room[4];
+    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
+
+    check_ok(kiwi_put(world->context, slice("key"), slice("a long value"), KIWI_PROCESS));
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_GET;
+    op.key = slice("key");
+    op.buffer = room;
+    op.buffer_bytes = sizeof room;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    poll_until(world, done, 1);
+    assert_int_equal(op.status, KIWI_TOO_SMALL);
+    assert_int_equal(op.value_bytes, 12);
+}
+
+static void explain_says_what_answered(void **state)
+{
+    struct world       *world = *state;
+    struct kiwi_explain explain;
+    char                room[64];
+    struct kiwi_op      op, *ops[1] = { &op }, *done[1];
+
+    check_ok(kiwi_put(world->context, slice("where"), slice("here"), KIWI_PROCESS));
+    for (int round = 0; round < 3; round++) {
+        memset(&op, 0, sizeof op);
+        op.verb = KIWI_GET;
+        op.key = slice("where");
+        op.buffer = room;
+        op.buffer_bytes = sizeof room;
+        op.explain = &explain;
+        check_ok(kiwi_submit(world->context, ops, 1));
+        poll_until(world, done, 1);
+        check_ok(op.status);
+        assert_int_equal(explain.source, op.source);
+        if (round == 0) {
+            assert_int_equal(explain.source, KIWI_FROM_MEMTABLE);
+            check_ok(kiwi_flush(world->context));
+        } else if (round == 1) {
+            assert_int_equal(explain.source, KIWI_FROM_LEVEL);
+            assert_true(explain.tables_considered >= 1);
+            assert_true(explain.table_id > 0);
+            assert_true(explain.blocks_cached + explain.blocks_read >= 1);
+        } else {
+            assert_int_equal(explain.source, KIWI_FROM_RECORD_CACHE);
+        }
+    }
+}
+
+static void descriptor_turns_readable_when_something_is_done(void **state)
+{
+    struct world   *world = *state;
+    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
+    struct pollfd   wait;
+    size_t          count = 0;
+
+    if (way_under_test != WORLD_MANAGED)
+        skip();
+    wait.fd = kiwi_context_descriptor(world->context);
+    wait.events = POLLIN;
+    assert_true(wait.fd >= 0);
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_PUT;
+    op.key = slice("descriptor");
+    op.value = slice("value");
+    op.durability = KIWI_DURABLE;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    while (count == 0) {
+        uint64_t word;
+
+        count = kiwi_poll(world->context, done, 1, 0);
+        if (count > 0)
+            break;
+        assert_int_equal(poll(&wait, 1, 5000), 1);
+        assert_int_equal(read(wait.fd, &word, sizeof word), sizeof word);
+    }
+    check_ok(op.status);
+}
+
+static void rows_put(struct world *world)
+{
+    char key[16];
+
+    for (int i = 0; i < 100; i += 2) {
+        snprintf(key, sizeof key, "row%03d", i);
+        check_ok(kiwi_put(world->context, slice(key), slice(key + 3), KIWI_PROCESS));
+    }
+    check_ok(kiwi_put(world->context, slice("other"), slice("x"), KIWI_PROCESS));
+    check_ok(kiwi_put(world->context, slice("zzz"), slice("x"), KIWI_PROCESS));
+}
+
+static void expect_row(struct kiwi_iterator *iterator, enum kiwi_status status, const char *want)
+{
+    struct kiwi_slice key;
+
+    if (want == NULL) {
+        assert_int_equal(status, KIWI_NOT_FOUND);
+        assert_false(kiwi_iterator_is_valid(iterator));
+        return;
+    }
+    check_ok(status);
+    key = kiwi_iterator_key(iterator);
+    assert_int_equal(key.size, strlen(want));
+    assert_memory_equal(key.data, want, key.size);
+}
+
+static void iterators_honour_bounds_and_prefix(void **state)
+{
+    struct world                *world = *state;
+    struct kiwi_iterator_options options = { .lower = slice("row010"), .upper = slice("row020") };
+    struct kiwi_iterator        *iterator;
+
+    rows_put(world);
+    check_ok(kiwi_iterator_open(world->context, &options, &iterator));
+    expect_row(iterator, kiwi_iterator_first(iterator), "row010");
+    expect_row(iterator, kiwi_iterator_last(iterator), "row018");
+    expect_row(iterator, kiwi_iterator_next(iterator), NULL);
+    expect_row(iterator, kiwi_iterator_seek(iterator, slice("")), "row010");
+    expect_row(iterator, kiwi_iterator_previous(iterator), NULL);
+    expect_row(iterator, kiwi_iterator_seek(iterator, slice("row019")), NULL);
+    expect_row(iterator, kiwi_iterator_seek_before(iterator, slice("row099")), "row018");
+    expect_row(iterator, kiwi_iterator_seek_before(iterator, slice("row013")), "row012");
+    kiwi_iterator_close(iterator);
+
+    options = (struct kiwi_iterator_options){ .prefix = slice("row") };
+    check_ok(kiwi_iterator_open(world->context, &options, &iterator));
+    expect_row(iterator, kiwi_iterator_first(iterator), "row000");
+    expect_row(iterator, kiwi_iterator_last(iterator), "row098");
+    check_ok(kiwi_put(world->context, slice("row999"), slice("new"), KIWI_PROCESS));
+    expect_row(iterator, kiwi_iterator_last(iterator), "row098");
+    check_ok(kiwi_iterator_refresh(iterator, NULL));
+    expect_row(iterator, kiwi_iterator_last(iterator), "row999");
+    kiwi_iterator_close(iterator);
+}
+
+static void a_snapshot_does_not_see_later_writes(void **state)
+{
+    struct world         *world = *state;
+    struct kiwi_snapshot *snapshot;
+    struct kiwi_buffer    value = { 0 };
+
+    check_ok(kiwi_put(world->context, slice("s"), slice("old"), KIWI_PROCESS));
+    check_ok(kiwi_snapshot_open(world->db, &snapshot));
+    check_ok(kiwi_put(world->context, slice("s"), slice("new"), KIWI_PROCESS));
+    check_ok(kiwi_put(world->context, slice("t"), slice("new"), KIWI_PROCESS));
+    for (int round = 0; round < 3; round++) {
+        check_ok(kiwi_get(world->context, slice("s"), snapshot, &value));
+        assert_memory_equal(value.data, "old", 3);
+        assert_int_equal(kiwi_get(world->context, slice("t"), snapshot, &value), KIWI_NOT_FOUND);
+        value_is(world, "s", "new");
+        if (round == 0)
+            check_ok(kiwi_flush(world->context));
+        if (round == 1)
+            check_ok(kiwi_compact(world->context, slice(""), slice("")));
+    }
+    kiwi_snapshot_close(snapshot);
+    kiwi_buffer_free(&value);
+}
+
+static void multiget_answers_each_key(void **state)
+{
+    struct world      *world = *state;
+    struct kiwi_slice  keys[60];
+    struct kiwi_buffer values[60] = { 0 };
+    enum kiwi_status   statuses[60];
+    char               names[60][16];
+
+    for (int i = 0; i < 60; i++) {
+        snprintf(names[i], sizeof names[i], "m%03d", i);
+        keys[i] = slice(names[i]);
+        if (i % 3 != 0)
+            check_ok(kiwi_put(world->context, keys[i], keys[i], KIWI_PROCESS));
+    }
+    check_ok(kiwi_flush(world->context));
+    check_ok(kiwi_multiget(world->context, keys, 60, NULL, values, statuses));
+    for (int i = 0; i < 60; i++) {
+        assert_int_equal(statuses[i], i % 3 != 0 ? KIWI_OK : KIWI_NOT_FOUND);
+        if (i % 3 != 0)
+            assert_memory_equal(values[i].data, names[i], 4);
+        kiwi_buffer_free(&values[i]);
+    }
+}
+
+static void statistics_account_for_what_was_done(void **state)
+{
+    struct world      *world = *state;
+    struct kiwi_stats *stats = malloc(sizeof *stats);
+    uint64_t           answered = 0;
+    char               key[16];
+
+    check_ok(kiwi_stats_reset(world->db));
+    for (int i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "stat%03d", i);
+        check_ok(kiwi_put(world->context, slice(key), slice("0123456789"), KIWI_PROCESS));
+    }
+    check_ok(kiwi_flush(world->context));
+    for (int i = 0; i < 150; i++) {
+        snprintf(key, sizeof key, "stat%03d", i);
+        value_is(world, key, i < 100 ? "0123456789" : NULL);
+    }
+    check_ok(kiwi_stats_read(world->db, stats));
+    assert_int_equal(stats->puts, 100);
+    assert_int_equal(stats->gets, 150);
+    assert_int_equal(stats->user_write_bytes, 100 * (7 + 10));
+    for (int i = 0; i < KIWI_ANSWER_COUNT; i++)
+        answered += stats->answers[i].gets;
+    assert_int_equal(answered, 150);
+    assert_int_equal(stats->answers[KIWI_ANSWER_NOTHING].gets, 50);
+    assert_true(stats->levels[0].flush_bytes > 0 || stats->flush_bytes > 0);
+    assert_true(stats->memory_bytes <= stats->memory_limit_bytes);
+    free(stats);
+}
+
+static void wait_durable_covers_everything_before_it(void **state)
+{
+    struct world *world = *state;
+    char          key[16];
+
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof key, "w%03d", i);
+        check_ok(kiwi_put(world->context, slice(key), slice("v"), KIWI_PROCESS));
+    }
+    check_ok(kiwi_wait_durable(world->context));
+    if (way_under_test == WORLD_SIMULATED)
+        simulation_stop_at(world->simulation, 1);
+}
+
+static void strict_reads_return_what_is_durable(void **state)
+{
+    struct world   *world = *state;
+    char            room[8];
+    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
+
+    check_ok(kiwi_put(world->context, slice("strict"), slice("v"), KIWI_PROCESS));
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_GET;
+    op.flags = KIWI_FLAG_STRICT_READ;
+    op.key = slice("strict");
+    op.buffer = room;
+    op.buffer_bytes = sizeof room;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    poll_until(world, done, 1);
+    check_ok(op.status);
+    assert_int_equal(op.value_bytes, 1);
+}
+
+static void misuse_is_answered_not_crashed(void **state)
+{
+    struct world   *world = *state;
+    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
+
+    memset(&op, 0, sizeof op);
+    op.verb = 99;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    poll_until(world, done, 1);
+    assert_int_equal(op.status, KIWI_INVALID);
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_ITERATE;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    poll_until(world, done, 1);
+    assert_int_equal(op.status, KIWI_INVALID);
+    assert_int_equal(kiwi_attach(world->context, 1ull << 40), KIWI_INVALID);
+    assert_string_equal(kiwi_status_text((enum kiwi_status)1000), "unknown status");
+}
+
+#define one(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        one(put_get_delete_work),
+        one(keys_and_values_of_every_size_come_back),
+        one(what_is_too_large_is_refused_with_the_limit),
+        cmocka_unit_test(options_out_of_range_are_refused_by_name),
+        cmocka_unit_test(a_directory_without_a_database_is_told_when_create_is_off),
+        one(a_second_process_is_told_who_has_the_database),
+        cmocka_unit_test(a_foreign_identity_is_refused_and_left_alone),
+        one(writes_complete_twice_when_asked),
+        one(many_operations_in_flight_all_come_back),
+        one(a_small_buffer_is_told_what_it_needs),
+        one(explain_says_what_answered),
+        one(descriptor_turns_readable_when_something_is_done),
+        one(iterators_honour_bounds_and_prefix),
+        one(a_snapshot_does_not_see_later_writes),
+        one(multiget_answers_each_key),
+        one(statistics_account_for_what_was_done),
+        one(wait_durable_covers_everything_before_it),
+        one(strict_reads_return_what_is_durable),
+        one(misuse_is_answered_not_crashed),
+    };
+
+    way_under_test = world_way_of(argc > 1 ? argv[1] : "managed");
+    return cmocka_run_group_tests_name(world_way_name(way_under_test), tests, NULL, NULL);
+}

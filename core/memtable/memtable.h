@@ -20,6 +20,10 @@ struct memtable;
 struct memtable_slot;
 MUST_USE enum kiwi_status memtable_slot_open(uint64_t chunk_bytes, struct memtable_slot **out);
 void                      memtable_slot_close(struct memtable_slot *slot); /* NULL is fine */
+/* Memory the slot holds: in use by its memtable and kept for the next. */
+uint64_t                  memtable_slot_bytes(const struct memtable_slot *slot);
+/* Gives back what is kept for the next memtable. */
+void                      memtable_slot_trim(struct memtable_slot *slot);
 
 struct memtable_options {
     struct memtable_slot *slot;         /* borrowed; one live memtable per slot */

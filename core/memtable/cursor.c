@@ -1,0 +1,167 @@
+/*
+ * cursor.c: walking the bottom level of the list. Never waits, never fails.
+ */
+#include "core/memtable/memtable.h"
+#include "core/memtable/state.h"
+
+/* How many records ahead are fetched: they lie in the order they were written, which is no order. */
+#define AHEAD_RECORDS 8u
+
+static struct memtable_cursor *cursor_of(struct iter *iter)
+{
+    return container_of(iter, struct memtable_cursor, iter);
+}
+
+static const struct block *block_at(const struct memtable_cursor *cursor, uint32_t reference)
+{
+    return reference == 0 ? NULL : arena_at(&cursor->memtable->arena, reference);
+}
+
+static void record_prefetch(const struct memtable_cursor *cursor, uint32_t reference)
+{
+    const uint8_t *record = arena_at(&cursor->memtable->arena, reference);
+
+    __builtin_prefetch(record);
+    __builtin_prefetch(record + CACHE_LINE_BYTES);
+    __builtin_prefetch(record + 2 * CACHE_LINE_BYTES);
+}
+
+static void block_prefetch(const struct memtable_cursor *cursor, uint32_t reference)
+{
+    const struct block *block = block_at(cursor, reference);
+
+    if (block == NULL)
+        return;
+    __builtin_prefetch(&block->left);
+    for (uint32_t i = 0; i < HEADS_COUNT; i += CACHE_LINE_BYTES / sizeof block->records[0])
+        __builtin_prefetch(&block->records[i]);
+}
+
+static enum iter_state cursor_end(struct memtable_cursor *cursor)
+{
+    cursor->block = NULL;
+    return cursor->iter.state = ITER_END;
+}
+
+static enum iter_state cursor_show(struct memtable_cursor *cursor, const struct block *block,
+                                   uint32_t index)
+{
+    assert(index < block->count);
+    cursor->block = block;
+    cursor->index = index;
+    cursor->iter.entry = record_entry(arena_record(&cursor->memtable->arena,
+                                                   block->records[index]));
+    return cursor->iter.state = ITER_AT_ENTRY;
+}
+
+/* Moves into another block, at its first entry or its last; reference 0: there is none. */
+static enum iter_state cursor_enter(struct memtable_cursor *cursor, uint32_t reference,
+                                    bool at_last)
+{
+    const struct block *block = block_at(cursor, reference);
+    uint32_t            ahead;
+
+    if (block == NULL || block->count == 0)
+        return cursor_end(cursor);
+    block_prefetch(cursor, at_last ? block->left : block->right);
+    ahead = block->count < AHEAD_RECORDS ? block->count : AHEAD_RECORDS;
+    for (uint32_t i = 0; i < ahead; i++)
+        record_prefetch(cursor, block->records[at_last ? block->count - 1 - i : i]);
+    return cursor_show(cursor, block, at_last ? block->count - 1u : 0);
+}
+
+static enum iter_state cursor_next(struct iter *iter)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+    const struct block     *block = cursor->block;
+    uint32_t                index = cursor->index + 1;
+
+    if (block == NULL)
+        return cursor_end(cursor);
+    if (UNLIKELY(index >= block->count))
+        return cursor_enter(cursor, block->right, false);
+    if (index + AHEAD_RECORDS < block->count)
+        record_prefetch(cursor, block->records[index + AHEAD_RECORDS]);
+    return cursor_show(cursor, block, index);
+}
+
+static enum iter_state cursor_previous(struct iter *iter)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+    const struct block     *block = cursor->block;
+    uint32_t                index = cursor->index;
+
+    if (block == NULL)
+        return cursor_end(cursor);
+    if (UNLIKELY(index == 0))
+        return cursor_enter(cursor, block->left, true);
+    if (index - 1 >= AHEAD_RECORDS)
+        record_prefetch(cursor, block->records[index - 1 - AHEAD_RECORDS]);
+    return cursor_show(cursor, block, index - 1);
+}
+
+static enum iter_state cursor_seek(struct iter *iter, struct bytes key, uint64_t sequence)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+    struct skiplist_place   place = skiplist_find(&cursor->memtable->list, key, sequence);
+
+    if (place.index == place.block->count)
+        return cursor_enter(cursor, place.block->right, false);
+    block_prefetch(cursor, place.block->right);
+    for (uint32_t i = 0; i < AHEAD_RECORDS && place.index + i < place.block->count; i++)
+        record_prefetch(cursor, place.block->records[place.index + i]);
+    return cursor_show(cursor, place.block, place.index);
+}
+
+static enum iter_state cursor_seek_before(struct iter *iter, struct bytes key)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+    /* Sequences start at 1: the place of 0 is behind all versions of the key. */
+    struct skiplist_place place = skiplist_find(&cursor->memtable->list, key, 0);
+
+    if (place.index == 0)
+        return cursor_enter(cursor, place.block->left, true);
+    block_prefetch(cursor, place.block->left);
+    for (uint32_t i = 1; i <= AHEAD_RECORDS && i <= place.index; i++)
+        record_prefetch(cursor, place.block->records[place.index - i]);
+    return cursor_show(cursor, place.block, place.index - 1);
+}
+
+static enum iter_state cursor_first(struct iter *iter)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+
+    return cursor_enter(cursor, cursor->memtable->list.first, false);
+}
+
+static enum iter_state cursor_last(struct iter *iter)
+{
+    struct memtable_cursor *cursor = cursor_of(iter);
+
+    return cursor_enter(cursor, cursor->memtable->list.last, true);
+}
+
+static enum iter_state cursor_supply(struct iter *iter, const uint8_t *block)
+{
+    (void)block;
+    assert(!"a memtable never wants a block");
+    return iter->state;
+}
+
+static const struct iter_methods cursor_methods = {
+    .seek = cursor_seek,
+    .seek_before = cursor_seek_before,
+    .first = cursor_first,
+    .last = cursor_last,
+    .next = cursor_next,
+    .previous = cursor_previous,
+    .supply = cursor_supply,
+};
+
+void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable *memtable)
+{
+    *cursor = (struct memtable_cursor){
+        .iter = { .methods = &cursor_methods, .state = ITER_END },
+        .memtable = memtable,
+    };
+}

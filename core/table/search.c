@@ -246,62 +246,119 @@ struct head_span heads64_find(const uint8_t *heads, uint32_t count, uint64_t hea
 
 /* ---- filter lanes ---- */
 
-static bool lanes_scalar(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
+static inline uint64_t lane_wanted(uint64_t bits, uint32_t lane_mask, uint32_t lane)
+{
+    return (uint64_t)(lane_mask >> lane & 1) << (bits >> (6 * lane) & 63);
+}
+
+static bool lanes_test_scalar(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
 {
     uint64_t missing = 0;
 
-    for (uint32_t lane = 0; lane < 8; lane++) {
-        uint64_t word = head64_at(block, lane);
-        uint64_t wanted = (uint64_t)(lane_mask >> lane & 1) << (bits >> (6 * lane) & 63);
-        missing |= wanted & ~word;
-    }
+    for (uint32_t lane = 0; lane < 8; lane++)
+        missing |= lane_wanted(bits, lane_mask, lane) & ~head64_at(block, lane);
     return missing == 0;
 }
 
-AVX2 static __m256i lanes_wanted_avx2(uint64_t bits, __m256i shifts, uint32_t lane_mask,
-                                      __m256i lane_bits)
+static void lanes_set_scalar(uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    for (uint32_t lane = 0; lane < 8; lane++) {
+        uint64_t word = head64_at(block, lane) | lane_wanted(bits, lane_mask, lane);
+        memcpy(block + lane * sizeof word, &word, sizeof word);
+    }
+}
+
+struct halves {
+    __m256i low, high;
+};
+
+AVX2 static inline __m256i half_wanted(uint64_t bits, uint32_t lane_mask, __m256i shifts,
+                                       __m256i lanes)
 {
     __m256i chosen = _mm256_and_si256(_mm256_srlv_epi64(_mm256_set1_epi64x((int64_t)bits), shifts),
                                       _mm256_set1_epi64x(63));
-    __m256i mask = _mm256_and_si256(_mm256_set1_epi64x((int64_t)lane_mask), lane_bits);
+    __m256i mask = _mm256_and_si256(_mm256_set1_epi64x((int64_t)lane_mask), lanes);
     __m256i ones = _mm256_andnot_si256(_mm256_cmpeq_epi64(mask, _mm256_setzero_si256()),
                                        _mm256_set1_epi64x(1));
 
     return _mm256_sllv_epi64(ones, chosen);
 }
 
-AVX2 static bool lanes_avx2(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
+AVX2 static inline struct halves halves_wanted(uint64_t bits, uint32_t lane_mask)
 {
-    __m256i low = lanes_wanted_avx2(bits, _mm256_setr_epi64x(0, 6, 12, 18), lane_mask,
-                                    _mm256_setr_epi64x(1, 2, 4, 8));
-    __m256i high = lanes_wanted_avx2(bits, _mm256_setr_epi64x(24, 30, 36, 42), lane_mask,
-                                     _mm256_setr_epi64x(16, 32, 64, 128));
-
-    return _mm256_testc_si256(_mm256_loadu_si256((const __m256i_u *)block), low)
-        && _mm256_testc_si256(_mm256_loadu_si256((const __m256i_u *)(block + 32)), high);
+    return (struct halves){
+        half_wanted(bits, lane_mask, _mm256_setr_epi64x(0, 6, 12, 18),
+                    _mm256_setr_epi64x(1, 2, 4, 8)),
+        half_wanted(bits, lane_mask, _mm256_setr_epi64x(24, 30, 36, 42),
+                    _mm256_setr_epi64x(16, 32, 64, 128)),
+    };
 }
 
-AVX512 static bool lanes_avx512(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
+AVX2 static bool lanes_test_avx2(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    struct halves wanted = halves_wanted(bits, lane_mask);
+
+    return _mm256_testc_si256(_mm256_loadu_si256((const __m256i_u *)block), wanted.low)
+        && _mm256_testc_si256(_mm256_loadu_si256((const __m256i_u *)(block + 32)), wanted.high);
+}
+
+AVX2 static void lanes_set_avx2(uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    struct halves wanted = halves_wanted(bits, lane_mask);
+    __m256i_u    *low = (__m256i_u *)block, *high = (__m256i_u *)(block + 32);
+
+    _mm256_storeu_si256(low, _mm256_or_si256(_mm256_loadu_si256(low), wanted.low));
+    _mm256_storeu_si256(high, _mm256_or_si256(_mm256_loadu_si256(high), wanted.high));
+}
+
+AVX512 static inline __m512i lanes_wanted_avx512(uint64_t bits, uint32_t lane_mask)
 {
     const __m512i shifts = _mm512_setr_epi64(0, 6, 12, 18, 24, 30, 36, 42);
     __m512i       chosen = _mm512_and_si512(
         _mm512_srlv_epi64(_mm512_set1_epi64((int64_t)bits), shifts), _mm512_set1_epi64(63));
-    __m512i wanted =
-        _mm512_maskz_sllv_epi64((__mmask8)lane_mask, _mm512_set1_epi64(1), chosen);
+
+    return _mm512_maskz_sllv_epi64((__mmask8)lane_mask, _mm512_set1_epi64(1), chosen);
+}
+
+AVX512 static bool lanes_test_avx512(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    __m512i wanted = lanes_wanted_avx512(bits, lane_mask);
     __m512i missing = _mm512_andnot_si512(_mm512_loadu_si512(block), wanted);
 
     return _mm512_test_epi64_mask(missing, missing) == 0;
+}
+
+AVX512 static void lanes_set_avx512(uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    __m512i wanted = lanes_wanted_avx512(bits, lane_mask);
+
+    _mm512_storeu_si512(block, _mm512_or_si512(_mm512_loadu_si512(block), wanted));
 }
 
 bool lanes_test(const uint8_t *block, uint64_t bits, uint32_t lane_mask)
 {
     switch (search_chosen) {
     case BLOCK_SEARCH_AVX512:
-        return lanes_avx512(block, bits, lane_mask);
+        return lanes_test_avx512(block, bits, lane_mask);
     case BLOCK_SEARCH_AVX2:
-        return lanes_avx2(block, bits, lane_mask);
+        return lanes_test_avx2(block, bits, lane_mask);
     case BLOCK_SEARCH_SCALAR:
         break;
     }
-    return lanes_scalar(block, bits, lane_mask);
+    return lanes_test_scalar(block, bits, lane_mask);
+}
+
+void lanes_set(uint8_t *block, uint64_t bits, uint32_t lane_mask)
+{
+    switch (search_chosen) {
+    case BLOCK_SEARCH_AVX512:
+        lanes_set_avx512(block, bits, lane_mask);
+        return;
+    case BLOCK_SEARCH_AVX2:
+        lanes_set_avx2(block, bits, lane_mask);
+        return;
+    case BLOCK_SEARCH_SCALAR:
+        break;
+    }
+    lanes_set_scalar(block, bits, lane_mask);
 }

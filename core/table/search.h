@@ -22,3 +22,5 @@ struct head_span heads64_find(const uint8_t *heads, uint32_t count, uint64_t hea
 /* Whether every lane of a 512-bit filter block that lane_mask names has the bit set that 6 bits of
  * `bits` choose: lane i looks at bits [6 i, 6 i + 6). */
 bool lanes_test(const uint8_t *block, uint64_t bits, uint32_t lane_mask);
+/* Sets those bits. */
+void lanes_set(uint8_t *block, uint64_t bits, uint32_t lane_mask);

@@ -88,7 +88,7 @@ void *region_map(size_t bytes)
 void region_unmap(void *base, size_t bytes)
 {
     if (base != NULL && munmap(base, region_size(bytes)) != 0)
-        assert(!"a region ends with the size it began with");
+        assert(0 && "a region ends with the size it began with");
 }
 
 /* ---- buddies ---- */

@@ -40,7 +40,7 @@ bool scheduler_allows(const struct scheduler_limits *limits, const struct schedu
     case IO_CLASS_COUNT:
         break;
     }
-    assert(!"a request has one of the four classes");
+    assert(0 && "a request has one of the four classes");
     return true;
 }
 

@@ -243,7 +243,7 @@ int system_request_run(struct io_request *request)
     case IO_REMOVE:
         return unlink(request->path) == 0 ? 0 : errno;
     }
-    assert(!"a request has one of the verbs");
+    assert(0 && "a request has one of the verbs");
     return EINVAL;
 }
 
@@ -466,5 +466,5 @@ void system_unmap(struct io_file *file, uint8_t *address, size_t bytes)
 {
     (void)file;
     if (address != NULL && munmap(address, bytes) != 0)
-        assert(!"a mapping ends with the address and size it began with");
+        assert(0 && "a mapping ends with the address and size it began with");
 }

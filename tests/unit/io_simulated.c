@@ -1,0 +1,1135 @@
+/*
+ * io_simulated.c: the simulated machine itself: determinism, what a crash keeps, every fault.
+ *
+ * What only chance decides is tried with many seeds: what must never happen is checked in each of
+ * them, what may happen must be seen in one of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/memory.h"
+#include "io/simulated.h"
+
+enum { PAGE = 4096, SEEDS = 300 };
+
+static struct simulation *simulation;
+static struct io         *io;
+static uint8_t            bytes_a[16 * PAGE], bytes_b[16 * PAGE];
+static uint64_t           seed_base;
+
+static void start_with(struct simulation_options options)
+{
+    options.seed += seed_base;
+    assert_int_equal(simulation_open(&options, &simulation), KIWI_OK);
+    io = simulation_io(simulation);
+    assert_int_equal(io_directory_create(io, "/db"), KIWI_OK);
+    assert_int_equal(io_directory_sync(io, "/"), KIWI_OK);
+}
+
+static void start(uint64_t seed)
+{
+    start_with((struct simulation_options){ .seed = seed });
+}
+
+static struct io_file *open_file(const char *path, unsigned flags)
+{
+    struct io_file *file = NULL;
+
+    assert_int_equal(io_file_open(io, path, flags, &file), KIWI_OK);
+    return file;
+}
+
+/* A file of pages filled with one byte, durable with its name. */
+static struct io_file *durable_file(const char *path, int fill, uint32_t pages)
+{
+    struct io_file *file = open_file(path, IO_CREATE);
+
+    memset(bytes_a, fill, sizeof bytes_a);
+    assert_int_equal(io_file_write(file, bytes_a, pages * PAGE, 0), KIWI_OK);
+    assert_int_equal(io_file_sync(file), KIWI_OK);
+    assert_int_equal(io_directory_sync(io, "/db"), KIWI_OK);
+    return file;
+}
+
+static void write_fill(struct io_file *file, int fill, uint32_t bytes, uint64_t offset)
+{
+    memset(bytes_a, fill, sizeof bytes_a);
+    assert_int_equal(io_file_write(file, bytes_a, bytes, offset), KIWI_OK);
+}
+
+static void read_into_b(const char *path, uint32_t bytes)
+{
+    struct io_file *file = open_file(path, IO_READ_ONLY);
+
+    assert_int_equal(io_file_read(file, bytes_b, bytes, 0), KIWI_OK);
+    io_file_close(file);
+}
+
+static bool exists(const char *path)
+{
+    struct io_file  *file;
+    enum kiwi_status status = io_file_open(io, path, IO_READ_ONLY, &file);
+
+    assert_true(status == KIWI_OK || status == KIWI_NOT_FOUND);
+    io_file_close(file);
+    return status == KIWI_OK;
+}
+
+static uint64_t size_of(struct io_file *file)
+{
+    uint64_t bytes = 0;
+
+    assert_int_equal(io_file_size(file, &bytes), KIWI_OK);
+    return bytes;
+}
+
+/* ---- queues ---- */
+
+static struct io_request requests[64];
+static uint32_t          done_order[64], done_count;
+static char              done_text[512];
+static enum io_class     add_class = IO_CLASS_FLUSH;
+
+static void note_done(struct io_request *request)
+{
+    done_order[done_count++] = (uint32_t)(request - requests);
+    if (request->status != KIWI_OK)
+        snprintf(done_text, sizeof done_text, "%s", kiwi_error_text());
+}
+
+static void add(struct io_queue *queue, uint32_t at, enum io_verb verb, struct io_file *file,
+                void *buffer, uint32_t bytes, uint64_t offset)
+{
+    requests[at] = (struct io_request){ .file = file, .verb = (uint8_t)verb, .buffer = buffer,
+                                        .bytes = bytes, .offset = offset, .done = note_done,
+                                        .class_of_service = (uint8_t)add_class };
+    io_queue_add(queue, &requests[at]);
+}
+
+static struct io_queue *open_queue(void)
+{
+    struct io_queue *queue;
+
+    done_count = 0;
+    done_text[0] = 0;
+    assert_int_equal(io_queue_open(io, 32, &queue), KIWI_OK);
+    return queue;
+}
+
+static void run(struct io_queue *queue)
+{
+    while (io_queue_pending(queue) > 0)
+        io_queue_poll(queue, UINT64_MAX);
+}
+
+static uint64_t trace_of(uint64_t seed)
+{
+    uint64_t trace = 0;
+
+    start(seed);
+    struct io_file  *file = durable_file("/db/trace", 1, 16);
+    struct io_queue *queue = open_queue();
+    for (uint32_t i = 0; i < 40; i++)
+        add(queue, i, i % 3 == 0 ? IO_WRITE : IO_READ, file, bytes_b, PAGE, i % 16 * PAGE);
+    run(queue);
+    for (uint32_t i = 0; i < 40; i++)
+        trace = (trace ^ done_order[i]) * 1099511628211ull;
+    trace ^= io_now_ns(io) * 31 ^ io_random(io);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+    return trace;
+}
+
+static void one_seed_gives_one_history(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        assert_true(trace_of(seed) == trace_of(seed));
+        assert_true(trace_of(seed) != trace_of(seed + 1));
+    }
+}
+
+static void requests_complete_out_of_order(void **state)
+{
+    bool was_reordered = false;
+
+    (void)state;
+    trace_of(3);
+    for (uint32_t i = 0; i < 40; i++)
+        was_reordered |= done_order[i] != i;
+    assert_true(was_reordered);
+}
+
+static void time_passes_by_latency_and_by_waiting(void **state)
+{
+    (void)state;
+    start_with((struct simulation_options){ .seed = 5, .latency_ns = 1000000 });
+    struct io_queue *queue = open_queue();
+    struct io_file  *file = durable_file("/db/a", 1, 1);
+    uint64_t         before = io_now_ns(io);
+
+    add(queue, 0, IO_READ, file, bytes_b, PAGE, 0);
+    run(queue);
+    assert_true(io_now_ns(io) - before >= 250000);
+    assert_true(requests[0].device_us >= 250);
+    before = io_now_ns(io);
+    assert_int_equal(io_queue_poll(queue, 7000000), 0);
+    assert_true(io_now_ns(io) - before >= 7000000);
+    assert_true(io_now_ns(io) - before < 7100000);
+    before = io_now_ns(io);
+    io_queue_wake(queue);
+    assert_int_equal(io_queue_poll(queue, 7000000), 0); /* woken: returns early */
+    assert_true(io_now_ns(io) - before < 100000);
+    add(queue, 0, IO_READ, file, bytes_b, PAGE, 0);
+    while (io_queue_pending(queue) > 0)
+        io_queue_poll(queue, 0); /* who spins gets there too */
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void a_waiting_queue_lets_others_finish_in_between(void **state)
+{
+    struct io_queue *busy, *idle;
+
+    (void)state;
+    start(5);
+    struct io_file *file = durable_file("/db/a", 1, 1);
+    busy = open_queue();
+    idle = open_queue();
+    add(busy, 0, IO_READ, file, bytes_b, PAGE, 0);
+    io_queue_poll(busy, 0);
+    uint64_t before = io_now_ns(io);
+    assert_int_equal(io_queue_poll(idle, 1000000000), 0);
+    assert_true(io_now_ns(io) - before < 100000000);
+    assert_int_equal(io_queue_poll(busy, 0), 1);
+    io_queue_close(idle);
+    io_queue_close(busy);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+/* ---- crash: bytes ---- */
+
+static void a_crash_keeps_everything_synced(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 0x11, 8);
+        write_fill(file, 0x22, 3 * PAGE, 2 * PAGE);
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 8 * PAGE);
+        for (uint32_t i = 0; i < 8 * PAGE; i++)
+            assert_int_equal(bytes_b[i], i / PAGE >= 2 && i / PAGE < 5 ? 0x22 : 0x11);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+}
+
+/* Goal: an unsynced write is whole, absent or torn at sectors, and nothing else. */
+static void a_crash_keeps_any_part_of_the_unsynced(void **state)
+{
+    uint32_t whole = 0, absent = 0, torn_512 = 0, torn_4096 = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        uint32_t changed = 0;
+        bool     is_inside_page = false;
+
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 0x11, 8);
+        write_fill(file, 0x22, 8 * PAGE, 0);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 8 * PAGE);
+        for (uint32_t sector = 0; sector < 8 * PAGE / 512; sector++) {
+            const uint8_t *at = bytes_b + sector * 512;
+            assert_true(*at == 0x11 || *at == 0x22);
+            assert_int_equal(memcmp(at, at + 1, 511), 0); /* never torn inside a sector */
+            changed += *at == 0x22;
+            is_inside_page |= sector % 8 != 0 && *at != at[-512];
+        }
+        whole += changed == 64;
+        absent += changed == 0;
+        torn_512 += is_inside_page;
+        torn_4096 += changed > 0 && changed < 64 && !is_inside_page;
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(whole > 0 && absent > 0 && torn_512 > 0 && torn_4096 > 0);
+}
+
+/* Goal: unsynced writes survive in any combination, also the later without the earlier. */
+static void a_crash_reorders_unsynced_writes(void **state)
+{
+    bool seen[4] = { false };
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 0, 2);
+        write_fill(file, 1, 512, 0);
+        write_fill(file, 1, 512, PAGE);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 2 * PAGE);
+        seen[bytes_b[0] + 2 * bytes_b[PAGE]] = true;
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(seen[0] && seen[1] && seen[2] && seen[3]);
+}
+
+static void an_old_unsynced_write_never_covers_a_newer_synced_one(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file  *file = durable_file("/db/a", 0, 4);
+        struct io_queue *queue = open_queue();
+        write_fill(file, 1, 4 * PAGE, 0);
+        memset(bytes_a, 2, PAGE);
+        add(queue, 0, IO_WRITE_SYNC, file, bytes_a, PAGE, PAGE);
+        run(queue);
+        assert_int_equal(requests[0].status, KIWI_OK);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 4 * PAGE);
+        for (uint32_t i = PAGE; i < 2 * PAGE; i++)
+            assert_int_equal(bytes_b[i], 2);
+        io_queue_close(queue);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+}
+
+/* Goal: a sync covers what had completed when it was sent, and not what was sent beside it. */
+static void a_sync_does_not_cover_a_write_beside_it(void **state)
+{
+    uint32_t lost = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file  *file = durable_file("/db/a", 0, 2);
+        struct io_queue *queue = open_queue();
+        memset(bytes_a, 1, PAGE);
+        add(queue, 0, IO_WRITE, file, bytes_a, PAGE, 0);
+        run(queue);
+        add(queue, 1, IO_WRITE, file, bytes_a, PAGE, PAGE);
+        add(queue, 2, IO_SYNC, file, NULL, 0, 0);
+        run(queue);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 2 * PAGE);
+        assert_int_equal(bytes_b[0], 1);
+        assert_int_equal(bytes_b[PAGE - 1], 1);
+        lost += bytes_b[PAGE] == 0;
+        io_queue_close(queue);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(lost > 0);
+}
+
+static void a_new_length_is_durable_with_a_sync_only(void **state)
+{
+    uint32_t kept = 0, lost = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 1, 1);
+        assert_int_equal(io_file_allocate(file, 4 * PAGE), KIWI_OK);
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        assert_int_equal(io_file_allocate(file, 8 * PAGE), KIWI_OK);
+        simulation_crash(simulation);
+        struct io_file *again = open_file("/db/a", 0);
+        assert_true(size_of(again) == 4 * PAGE || size_of(again) == 8 * PAGE);
+        kept += size_of(again) == 8 * PAGE;
+        lost += size_of(again) == 4 * PAGE;
+        io_file_close(again);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(kept > 0 && lost > 0);
+}
+
+/* ---- crash: names ---- */
+
+static void a_name_is_durable_with_its_directory_only(void **state)
+{
+    uint32_t kept = 0, lost = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        io_file_close(durable_file("/db/synced", 1, 1));
+        struct io_file *file = open_file("/db/unsynced", IO_CREATE);
+        write_fill(file, 2, PAGE, 0);
+        assert_int_equal(io_file_sync(file), KIWI_OK); /* the bytes, not the name */
+        io_file_close(file);
+        simulation_crash(simulation);
+        assert_true(exists("/db/synced"));
+        kept += exists("/db/unsynced");
+        lost += !exists("/db/unsynced");
+        if (exists("/db/unsynced")) {
+            read_into_b("/db/unsynced", PAGE);
+            assert_int_equal(bytes_b[PAGE - 1], 2);
+        }
+        simulation_close(simulation);
+    }
+    assert_true(kept > 0 && lost > 0);
+}
+
+static void a_rename_shows_the_old_file_or_the_new(void **state)
+{
+    uint32_t old_seen = 0, new_seen = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        io_file_close(durable_file("/db/current", 1, 1));
+        struct io_file *file = open_file("/db/next", IO_CREATE);
+        write_fill(file, 2, PAGE, 0);
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        io_file_close(file);
+        assert_int_equal(io_rename(io, "/db/next", "/db/current"), KIWI_OK);
+        simulation_crash(simulation);
+        read_into_b("/db/current", PAGE);
+        old_seen += bytes_b[0] == 1;
+        new_seen += bytes_b[0] == 2;
+        simulation_close(simulation);
+    }
+    assert_int_equal(old_seen + new_seen, SEEDS);
+    assert_true(old_seen > 0 && new_seen > 0);
+}
+
+static void a_removed_name_may_come_back_until_the_directory_is_synced(void **state)
+{
+    uint32_t back = 0, gone = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        io_file_close(durable_file("/db/a", 1, 1));
+        io_file_close(durable_file("/db/b", 1, 1));
+        assert_int_equal(io_remove(io, "/db/a"), KIWI_OK);
+        assert_int_equal(io_directory_sync(io, "/db"), KIWI_OK);
+        assert_int_equal(io_remove(io, "/db/b"), KIWI_OK);
+        simulation_crash(simulation);
+        assert_false(exists("/db/a"));
+        back += exists("/db/b");
+        gone += !exists("/db/b");
+        simulation_close(simulation);
+    }
+    assert_true(back > 0 && gone > 0);
+}
+
+static void an_unsynced_directory_takes_its_files_along(void **state)
+{
+    uint32_t lost = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        assert_int_equal(io_directory_create(io, "/db/deep"), KIWI_OK);
+        io_file_close(open_file("/db/deep/file", IO_CREATE));
+        assert_int_equal(io_directory_sync(io, "/db/deep"), KIWI_OK);
+        simulation_crash(simulation);
+        lost += !exists("/db/deep/file");
+        simulation_close(simulation);
+    }
+    assert_true(lost > 0 && lost < SEEDS);
+}
+
+static void a_whole_file_is_written_for_good(void **state)
+{
+    void  *data;
+    size_t bytes;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        assert_int_equal(io_write_whole(io, "/db/IDENTITY", "first", 5), KIWI_OK);
+        simulation_crash(simulation);
+        uint64_t begin = simulation_operations(simulation);
+        simulation_stop_at(simulation, begin + 1 + seed % 6);
+        enum kiwi_status status = io_write_whole(io, "/db/IDENTITY", "second", 6);
+        simulation_crash(simulation);
+        assert_int_equal(io_read_whole(io, "/db/IDENTITY", 100, &data, &bytes), KIWI_OK);
+        if (status == KIWI_OK)
+            assert_int_equal(bytes, 6);
+        assert_string_equal(data, bytes == 6 ? "second" : "first");
+        memory_free(data);
+        simulation_close(simulation);
+    }
+}
+
+/* ---- mappings ---- */
+
+static void a_mapping_survives_a_kill_whole_and_a_crash_by_pages(void **state)
+{
+    uint32_t mixed = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        uint8_t *map;
+        uint32_t fresh = 0;
+
+        start(seed);
+        struct io_file *file = durable_file("/db/tail", 0, 8);
+        assert_int_equal(io_map(file, 8 * PAGE, &map), KIWI_OK);
+        memset(map, 7, 8 * PAGE);
+        simulation_kill(simulation);
+        memset(map, 9, 8 * PAGE); /* a dead process writes to nowhere */
+        io_unmap(file, map, 8 * PAGE);
+        io_file_close(file);
+        read_into_b("/db/tail", 8 * PAGE);
+        for (uint32_t i = 0; i < 8 * PAGE; i++)
+            assert_int_equal(bytes_b[i], 7);
+        file = open_file("/db/tail", 0);
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        assert_int_equal(io_map(file, 8 * PAGE, &map), KIWI_OK);
+        memset(map, 8, 8 * PAGE);
+        simulation_crash(simulation); /* without unmapping: left to simulation_close */
+        read_into_b("/db/tail", 8 * PAGE);
+        for (uint32_t page = 0; page < 8; page++) {
+            assert_int_equal(memcmp(bytes_b + page * PAGE, bytes_b + page * PAGE + 1, PAGE - 1), 0);
+            assert_true(bytes_b[page * PAGE] == 7 || bytes_b[page * PAGE] == 8);
+            fresh += bytes_b[page * PAGE] == 8;
+        }
+        mixed += fresh > 0 && fresh < 8;
+        simulation_close(simulation);
+    }
+    assert_true(mixed > 0);
+}
+
+static void a_synced_mapping_survives_a_crash(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        uint8_t *map;
+
+        start(seed);
+        struct io_file  *file = durable_file("/db/tail", 0, 4);
+        struct io_queue *queue = open_queue();
+        assert_int_equal(io_map(file, 4 * PAGE, &map), KIWI_OK);
+        map[5] = 1;
+        add(queue, 0, IO_SYNC, file, NULL, 0, 0);
+        run(queue);
+        map[2 * PAGE] = 2;
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        simulation_crash(simulation);
+        read_into_b("/db/tail", 4 * PAGE);
+        assert_int_equal(bytes_b[5], 1);
+        assert_int_equal(bytes_b[2 * PAGE], 2);
+        io_queue_close(queue);
+        simulation_close(simulation);
+    }
+}
+
+/* ---- kill ---- */
+
+static void a_kill_keeps_every_completed_change(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = open_file("/db/a", IO_CREATE);
+        write_fill(file, 3, 5 * PAGE, 0);
+        assert_int_equal(io_rename(io, "/db/a", "/db/b"), KIWI_OK);
+        simulation_kill(simulation);
+        assert_false(exists("/db/a"));
+        read_into_b("/db/b", 5 * PAGE);
+        assert_int_equal(bytes_b[5 * PAGE - 1], 3);
+        /* But it is no more durable than before: a crash may still take it. */
+        simulation_crash(simulation);
+        if (exists("/db/b")) {
+            struct io_file *after = open_file("/db/b", 0);
+            assert_true(size_of(after) <= 5 * PAGE);
+            io_file_close(after);
+        }
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+}
+
+static void requests_in_flight_at_a_kill_land_or_not(void **state)
+{
+    bool seen[2] = { false };
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file  *file = durable_file("/db/a", 0, 1);
+        struct io_queue *queue = open_queue();
+        memset(bytes_a, 1, PAGE);
+        add(queue, 0, IO_WRITE, file, bytes_a, PAGE, 0);
+        io_queue_poll(queue, 0); /* sent; it takes longer than that */
+        assert_int_equal(done_count, 0);
+        simulation_kill(simulation);
+        read_into_b("/db/a", PAGE);
+        assert_int_equal(memcmp(bytes_b, bytes_b + 1, PAGE - 1), 0);
+        seen[bytes_b[0]] = true;
+        io_queue_close(queue);
+        assert_int_equal(done_count, 1);
+        assert_int_equal(requests[0].status, KIWI_IO);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(seen[0] && seen[1]);
+}
+
+/* ---- stop ---- */
+
+static enum kiwi_status visit_nothing(void *context, const char *name)
+{
+    (void)context, (void)name;
+    return KIWI_OK;
+}
+
+static void check_stopped(enum kiwi_status status)
+{
+    assert_int_equal(status, KIWI_IO);
+    assert_non_null(strstr(kiwi_error_text(), "simulated stop"));
+}
+
+static void a_stopped_machine_refuses_every_call(void **state)
+{
+    struct io_file  *file, *other;
+    struct io_queue *queue, *second;
+    uint8_t         *map;
+    uint64_t         size;
+    void            *data;
+    size_t           bytes;
+
+    (void)state;
+    start(1);
+    file = durable_file("/db/a", 1, 1);
+    queue = open_queue();
+    simulation_stop_at(simulation, simulation_operations(simulation) + 2);
+    assert_int_equal(io_file_read(file, bytes_b, 10, 0), KIWI_OK);
+    check_stopped(io_file_read(file, bytes_b, 10, 0));
+    check_stopped(io_file_write(file, bytes_b, 10, 0));
+    check_stopped(io_file_sync(file));
+    check_stopped(io_file_size(file, &size));
+    check_stopped(io_file_allocate(file, 10));
+    check_stopped(io_file_truncate(file, 10));
+    check_stopped(io_map(file, PAGE, &map));
+    check_stopped(io_file_open(io, "/db/a", 0, &other));
+    check_stopped(io_file_open(io, "/db/new", IO_CREATE, &other));
+    check_stopped(io_lock(io, "/db/LOCK", &other));
+    check_stopped(io_directory_create(io, "/db/more"));
+    check_stopped(io_directory_sync(io, "/db"));
+    check_stopped(io_directory_list(io, "/db", visit_nothing, NULL));
+    check_stopped(io_rename(io, "/db/a", "/db/b"));
+    check_stopped(io_remove(io, "/db/a"));
+    check_stopped(io_read_whole(io, "/db/a", 1 << 20, &data, &bytes));
+    check_stopped(io_write_whole(io, "/db/a", "x", 1));
+    check_stopped(io_queue_open(io, 4, &second));
+    add(queue, 0, IO_WRITE, file, bytes_a, PAGE, 0);
+    add(queue, 1, IO_READ, file, bytes_a, PAGE, 0);
+    add(queue, 2, IO_SYNC, file, NULL, 0, 0);
+    run(queue);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(requests[i].status, KIWI_IO);
+    assert_non_null(strstr(done_text, "simulated stop"));
+    uint64_t count = simulation_operations(simulation);
+    simulation_crash(simulation);
+    check_stopped(io_file_read(file, bytes_b, 10, 0)); /* a handle of the dead process */
+    assert_true(exists("/db/a"));
+    read_into_b("/db/a", PAGE);
+    assert_int_equal(bytes_b[0], 1); /* what was asked after the stop never happened */
+    assert_true(simulation_operations(simulation) > count);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void the_operation_that_meets_the_stop_may_have_happened(void **state)
+{
+    uint32_t happened = 0, created = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 1, 1), *none;
+        simulation_stop_at(simulation, simulation_operations(simulation) + 1);
+        if (seed % 2 == 0)
+            check_stopped(io_file_write(file, "2", 1, 0));
+        else
+            check_stopped(io_file_open(io, "/db/new", IO_CREATE, &none));
+        simulation_crash(simulation);
+        read_into_b("/db/a", PAGE);
+        happened += bytes_b[0] == '2';
+        created += exists("/db/new");
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(happened > 0 && happened < SEEDS / 2);
+    assert_true(created > 0 && created < SEEDS / 2);
+}
+
+static void operations_are_counted_alike_in_every_run(void **state)
+{
+    uint64_t counts[2];
+
+    (void)state;
+    for (uint32_t round = 0; round < 2; round++) {
+        start(9);
+        uint64_t before = simulation_operations(simulation);
+        io_file_close(durable_file("/db/a", 1, 4)); /* create, write, sync, directory sync */
+        assert_int_equal(simulation_operations(simulation) - before, 4);
+        struct io_file  *file = open_file("/db/a", 0);
+        struct io_queue *queue = open_queue();
+        add(queue, 0, IO_READ, file, bytes_b, PAGE, 0);
+        add(queue, 1, IO_WRITE_SYNC, file, bytes_b, PAGE, 0);
+        run(queue);
+        assert_int_equal(simulation_operations(simulation) - before, 6);
+        io_queue_close(queue);
+        io_file_close(file);
+        counts[round] = simulation_operations(simulation);
+        simulation_close(simulation);
+    }
+    assert_int_equal(counts[0], counts[1]);
+}
+
+/* ---- handles of a dead process ---- */
+
+static void a_dead_process_closes_safely_beside_a_new_one(void **state)
+{
+    struct io_file  *lock, *file, *new_lock;
+    struct io_queue *queue, *new_queue;
+
+    (void)state;
+    start(3);
+    assert_int_equal(io_lock(io, "/db/LOCK", &lock), KIWI_OK);
+    file = durable_file("/db/a", 1, 4);
+    queue = open_queue();
+    for (uint32_t i = 0; i < 40; i++) {
+        add_class = (enum io_class)(i % IO_CLASS_COUNT);
+        add(queue, i, IO_WRITE, file, bytes_a, PAGE, i % 4 * PAGE);
+    }
+    add_class = IO_CLASS_FLUSH;
+    io_queue_poll(queue, 0);
+    uint32_t done_before = done_count;
+    simulation_crash(simulation);
+    assert_int_equal(io_lock(io, "/db/LOCK", &new_lock), KIWI_OK);
+    struct io_file *again = open_file("/db/a", 0);
+    assert_int_equal(io_queue_open(io, 32, &new_queue), KIWI_OK);
+    io_queue_close(queue); /* the old one: its requests all fail */
+    assert_int_equal(done_count, 40);
+    for (uint32_t i = done_before; i < 40; i++)
+        assert_int_equal(requests[done_order[i]].status, KIWI_IO);
+    io_file_close(lock); /* and does not free the new lock */
+    io_file_close(file);
+    assert_int_equal(io_lock(io, "/db/LOCK", &lock), KIWI_LOCKED);
+    done_count = 0;
+    add(new_queue, 0, IO_READ, again, bytes_b, PAGE, 0);
+    run(new_queue);
+    assert_int_equal(requests[0].status, KIWI_OK);
+    io_queue_close(new_queue);
+    io_file_close(again);
+    io_file_close(new_lock);
+    simulation_close(simulation);
+}
+
+static void an_abandoned_process_leaks_nothing(void **state)
+{
+    struct io_file  *lock;
+    struct io_queue *queue;
+    uint8_t         *map;
+
+    (void)state;
+    start(4);
+    assert_int_equal(io_lock(io, "/db/LOCK", &lock), KIWI_OK);
+    struct io_file *file = durable_file("/db/a", 1, 4);
+    assert_int_equal(io_map(file, PAGE, &map), KIWI_OK);
+    queue = open_queue();
+    add(queue, 0, IO_WRITE, file, bytes_a, PAGE, 0);
+    add(queue, 1, IO_WRITE, file, bytes_a, PAGE, 0);
+    io_queue_poll(queue, 0);
+    simulation_crash(simulation);
+    simulation_close(simulation); /* the address sanitizer looks for what is left */
+    simulation_close(NULL);
+}
+
+/* ---- faults ---- */
+
+static void the_nth_operation_fails_once_or_for_good(void **state)
+{
+    (void)state;
+    start(1);
+    struct io_file *file = durable_file("/db/a", 1, 1);
+    simulation_fail_at(simulation, simulation_operations(simulation) + 2, KIWI_IO, false);
+    assert_int_equal(io_file_read(file, bytes_b, 1, 0), KIWI_OK);
+    assert_int_equal(io_file_read(file, bytes_b, 1, 0), KIWI_IO);
+    assert_non_null(strstr(kiwi_error_text(), "/db/a"));
+    assert_null(strstr(kiwi_error_text(), "simulated stop"));
+    assert_int_equal(io_file_read(file, bytes_b, 1, 0), KIWI_OK);
+    simulation_fail_at(simulation, simulation_operations(simulation) + 1, KIWI_FULL, true);
+    assert_int_equal(io_file_write(file, bytes_b, 1, 0), KIWI_FULL);
+    assert_int_equal(io_file_read(file, bytes_b, 1, 0), KIWI_OK); /* of another kind */
+    assert_int_equal(io_file_write(file, bytes_b, 1, 0), KIWI_FULL);
+    simulation_fail_at(simulation, 0, KIWI_OK, false);
+    assert_int_equal(io_file_write(file, bytes_b, 1, 0), KIWI_OK);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void a_failed_sync_is_never_repaired_by_a_later_one(void **state)
+{
+    uint32_t lost = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 0, 2);
+        write_fill(file, 1, PAGE, 0);
+        simulation_fail_at(simulation, simulation_operations(simulation) + 1, KIWI_IO, false);
+        assert_int_equal(io_file_sync(file), KIWI_IO);
+        read_into_b("/db/a", PAGE);
+        assert_int_equal(bytes_b[0], 1); /* the cache still shows it */
+        write_fill(file, 2, PAGE, PAGE);
+        assert_int_equal(io_file_sync(file), KIWI_OK);
+        simulation_crash(simulation);
+        read_into_b("/db/a", 2 * PAGE);
+        lost += bytes_b[0] == 0;
+        assert_int_equal(bytes_b[PAGE], 2);
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+    assert_true(lost > 0 && lost < SEEDS);
+}
+
+static uint32_t count_failures(struct simulation_options options, enum io_verb verb)
+{
+    uint32_t failures = 0;
+
+    start(11);
+    struct io_file  *file = durable_file("/db/a", 5, 16);
+    struct io_queue *queue = open_queue();
+    options.seed = 11 + seed_base;
+    simulation_set(simulation, &options);
+    for (uint32_t i = 0; i < 1000; i++) {
+        done_count = 0;
+        add(queue, 0, verb, file, bytes_b, verb == IO_SYNC ? 0 : PAGE, i % 16 * PAGE);
+        run(queue);
+        failures += requests[0].status != KIWI_OK;
+        if (requests[0].status != KIWI_OK)
+            assert_int_equal(requests[0].status, KIWI_IO);
+    }
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+    return failures;
+}
+
+static void chance_makes_reads_writes_and_syncs_fail(void **state)
+{
+    struct simulation_options options = { .read_error_per_million = 100000 };
+
+    (void)state;
+    assert_in_range(count_failures(options, IO_READ), 50, 150);
+    assert_int_equal(count_failures(options, IO_WRITE), 0);
+    options = (struct simulation_options){ .write_error_per_million = 100000 };
+    assert_in_range(count_failures(options, IO_WRITE), 50, 150);
+    assert_in_range(count_failures(options, IO_WRITE_SYNC), 50, 150);
+    assert_int_equal(count_failures(options, IO_READ), 0);
+    options = (struct simulation_options){ .sync_error_per_million = 100000 };
+    assert_in_range(count_failures(options, IO_SYNC), 50, 150);
+    assert_in_range(count_failures(options, IO_WRITE_SYNC), 50, 150);
+    assert_int_equal(count_failures(options, IO_READ), 0);
+}
+
+static void short_transfers_are_invisible(void **state)
+{
+    (void)state;
+    start_with((struct simulation_options){ .seed = 2, .short_transfer_per_million = 500000 });
+    struct io_file  *file = durable_file("/db/a", 5, 16);
+    struct io_queue *queue = open_queue();
+    uint64_t         before = simulation_operations(simulation);
+
+    for (uint32_t i = 0; i < 16 * PAGE; i++)
+        bytes_a[i] = (uint8_t)(i * 31 >> 3);
+    for (uint32_t i = 0; i < 50; i++) {
+        done_count = 0;
+        add(queue, 0, IO_WRITE_SYNC, file, bytes_a, 16 * PAGE, 0);
+        run(queue);
+        assert_int_equal(requests[0].status, KIWI_OK);
+        memset(bytes_b, 0, sizeof bytes_b);
+        add(queue, 1, IO_READ, file, bytes_b, 16 * PAGE, 0);
+        run(queue);
+        assert_int_equal(requests[1].status, KIWI_OK);
+        assert_memory_equal(bytes_a, bytes_b, 16 * PAGE);
+    }
+    assert_true(simulation_operations(simulation) - before > 150); /* they did happen */
+    simulation_crash(simulation);
+    read_into_b("/db/a", 16 * PAGE);
+    assert_memory_equal(bytes_a, bytes_b, 16 * PAGE);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void a_flipped_bit_is_of_the_read_only(void **state)
+{
+    uint32_t flipped = 0;
+
+    (void)state;
+    start_with((struct simulation_options){ .seed = 2, .bit_flip_per_million = 300000 });
+    struct io_file *file = durable_file("/db/a", 0, 1);
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t bits = 0;
+
+        assert_int_equal(io_file_read(file, bytes_b, PAGE, 0), KIWI_OK);
+        for (uint32_t i = 0; i < PAGE; i++)
+            bits += (uint32_t)__builtin_popcount(bytes_b[i]);
+        assert_true(bits <= 1);
+        flipped += bits;
+    }
+    assert_in_range(flipped, 20, 120);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void a_lying_disk_loses_and_misdirects(void **state)
+{
+    uint32_t lost = 0, elsewhere = 0, stale_reads = 0;
+
+    (void)state;
+    start_with((struct simulation_options){ .seed = 6 });
+    struct io_file           *file = durable_file("/db/a", 0, 16);
+    struct simulation_options lying = { .seed = 6 + seed_base, .lost_write_per_million = 200000,
+                                        .misdirected_write_per_million = 200000,
+                                        .misdirected_read_per_million = 200000 };
+    for (uint32_t round = 1; round < 200; round++) {
+        simulation_set(simulation, &lying);
+        write_fill(file, (int)round, PAGE, round % 16 * PAGE);
+        assert_int_equal(io_file_read(file, bytes_b, PAGE, round % 16 * PAGE), KIWI_OK);
+        uint8_t read_while_lying = bytes_b[0];
+        struct simulation_options honest = { .seed = lying.seed };
+        simulation_set(simulation, &honest);
+        assert_int_equal(io_file_read(file, bytes_b, 16 * PAGE, 0), KIWI_OK);
+        bool is_there = bytes_b[round % 16 * PAGE] == round, is_anywhere = false;
+        for (uint32_t page = 0; page < 16; page++)
+            is_anywhere |= bytes_b[page * PAGE] == round;
+        lost += !is_anywhere;
+        elsewhere += is_anywhere && !is_there;
+        stale_reads += is_there && read_while_lying != round;
+    }
+    assert_int_equal(size_of(file), 16 * PAGE);
+    assert_true(lost > 5 && elsewhere > 5 && stale_reads > 5);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void a_full_disk_refuses_growth_and_nothing_else(void **state)
+{
+    struct io_queue *queue;
+
+    (void)state;
+    start_with((struct simulation_options){ .seed = 8, .disk_bytes = 8 * PAGE });
+    struct io_file *a = durable_file("/db/a", 1, 6), *b = open_file("/db/b", IO_CREATE);
+    queue = open_queue();
+    assert_int_equal(io_file_write(b, bytes_a, 3 * PAGE, 0), KIWI_FULL);
+    assert_non_null(strstr(kiwi_error_text(), "No space left"));
+    assert_int_equal(io_file_allocate(b, 3 * PAGE), KIWI_FULL);
+    assert_int_equal(io_file_allocate(b, 2 * PAGE), KIWI_OK);
+    add(queue, 0, IO_WRITE, b, bytes_a, PAGE, 2 * PAGE);
+    add(queue, 1, IO_ALLOCATE, b, NULL, 0, 4 * PAGE);
+    add(queue, 2, IO_WRITE, b, bytes_a, 2 * PAGE, 0); /* within what was allocated */
+    add(queue, 3, IO_WRITE, a, bytes_a, 6 * PAGE, 0); /* over what is there */
+    run(queue);
+    assert_int_equal(requests[0].status, KIWI_FULL);
+    assert_int_equal(requests[1].status, KIWI_FULL);
+    assert_int_equal(requests[2].status, KIWI_OK);
+    assert_int_equal(requests[3].status, KIWI_OK);
+    io_file_close(a);
+    assert_int_equal(io_remove(io, "/db/a"), KIWI_OK);
+    assert_int_equal(io_file_write(b, bytes_a, 8 * PAGE, 0), KIWI_OK);
+    /* More disk, too, is a way out. */
+    struct simulation_options larger = { .seed = 8 + seed_base, .disk_bytes = 9 * PAGE };
+    assert_int_equal(io_file_write(b, bytes_a, PAGE, 8 * PAGE), KIWI_FULL);
+    simulation_set(simulation, &larger);
+    assert_int_equal(io_file_write(b, bytes_a, PAGE, 8 * PAGE), KIWI_OK);
+    io_queue_close(queue);
+    io_file_close(b);
+    simulation_close(simulation);
+}
+
+/* ---- damage and copies ---- */
+
+static void a_flipped_bit_on_disk_stays(void **state)
+{
+    (void)state;
+    start(1);
+    io_file_close(durable_file("/db/a", 0, 1));
+    assert_int_equal(simulation_flip_bit(simulation, "/db/a", 8 * 100 + 3), KIWI_OK);
+    read_into_b("/db/a", PAGE);
+    assert_int_equal(bytes_b[100], 8);
+    simulation_crash(simulation);
+    read_into_b("/db/a", PAGE);
+    assert_int_equal(bytes_b[100], 8);
+    assert_int_equal(simulation_flip_bit(simulation, "/db/a", 8 * PAGE), KIWI_INVALID);
+    assert_int_equal(simulation_flip_bit(simulation, "/db/none", 0), KIWI_NOT_FOUND);
+    simulation_close(simulation);
+}
+
+/* Goal: one disk can be crashed in many ways. Method: copy it, give each copy its seed, crash. */
+static void a_copy_is_the_same_disk_and_independent(void **state)
+{
+    struct simulation *original, *copy;
+    bool               seen[3] = { false };
+    uint8_t           *map;
+
+    (void)state;
+    start(1);
+    original = simulation;
+    struct io_file *file = durable_file("/db/a", 0, 2), *tail = durable_file("/db/tail", 0, 1);
+    write_fill(file, 1, 2 * PAGE, 0);
+    assert_int_equal(io_map(tail, PAGE, &map), KIWI_OK);
+    map[0] = 77;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct simulation_options options = { .seed = 1000 + seed };
+
+        assert_int_equal(simulation_copy(original, &copy), KIWI_OK);
+        simulation_set(copy, &options);
+        io = simulation_io(copy);
+        read_into_b("/db/tail", 1);
+        assert_int_equal(bytes_b[0], 77);
+        simulation_crash(copy);
+        read_into_b("/db/a", 2 * PAGE);
+        seen[bytes_b[0] + bytes_b[PAGE]] = true;
+        simulation_close(copy);
+    }
+    assert_true(seen[0] && seen[1] && seen[2]);
+    io = simulation_io(original);
+    read_into_b("/db/a", 2 * PAGE);
+    assert_int_equal(bytes_b[2 * PAGE - 1], 1);
+    io_unmap(tail, map, PAGE);
+    io_file_close(tail);
+    io_file_close(file);
+    simulation_close(original);
+}
+
+static void injected_memory_failures_do_not_hit_the_machine(void **state)
+{
+    uint64_t before = memory_allocated_bytes();
+
+    (void)state;
+    memory_fail_after(1);
+    start(1);
+    io_file_close(durable_file("/db/a", 0, 16));
+    assert_int_equal(memory_allocated_bytes(), before);
+    simulation_close(simulation);
+    assert_null(memory_allocate(1)); /* still waiting for the database */
+}
+
+/* Goal: after any mix of calls, faults and ends, the model holds: synced bytes are kept, and
+ * unsynced ones are old or new per sector. Method: one file of 16 pages, random operations, an
+ * array that knows the durable value and the set of possible ones. */
+static void random_histories_keep_every_promise(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        uint64_t possible[16]; /* bit v: the page may show value v */
+        uint8_t  present[16] = { 0 }, value = 1;
+        uint64_t chance = seed * 77 + 5;
+
+        start(seed);
+        struct io_file *file = durable_file("/db/a", 0, 16);
+        for (uint32_t i = 0; i < 16; i++)
+            possible[i] = 1;
+        for (uint32_t step = 0; step < 200; step++) {
+            chance = chance * 6364136223846793005ull + 1442695040888963407ull;
+            uint32_t page = (uint32_t)(chance >> 33) % 16, kind = (uint32_t)(chance >> 40) % 100;
+
+            if (kind < 70) {
+                value = (uint8_t)(value % 63 + 1);
+                write_fill(file, value, PAGE, page * PAGE);
+                present[page] = value;
+                possible[page] |= 1ull << value;
+            } else if (kind < 92) {
+                assert_int_equal(io_file_sync(file), KIWI_OK);
+                for (uint32_t i = 0; i < 16; i++)
+                    possible[i] = 1ull << present[i];
+            } else {
+                bool is_crash = kind < 97;
+
+                (is_crash ? simulation_crash : simulation_kill)(simulation);
+                io_file_close(file);
+                file = open_file("/db/a", 0);
+                assert_int_equal(io_file_read(file, bytes_b, 16 * PAGE, 0), KIWI_OK);
+                for (uint32_t i = 0; i < 16; i++) {
+                    for (uint32_t at = 0; at < PAGE; at += 512)
+                        assert_true((possible[i] >> bytes_b[i * PAGE + at] & 1) != 0);
+                    if (!is_crash)
+                        assert_int_equal(bytes_b[i * PAGE], present[i]);
+                }
+                if (is_crash) { /* torn pages have no single value: begin anew */
+                    write_fill(file, 0, 16 * PAGE, 0);
+                    assert_int_equal(io_file_sync(file), KIWI_OK);
+                    memset(present, 0, sizeof present);
+                    for (uint32_t i = 0; i < 16; i++)
+                        possible[i] = 1;
+                }
+            }
+        }
+        io_file_close(file);
+        simulation_close(simulation);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_seed_gives_one_history),
+        cmocka_unit_test(requests_complete_out_of_order),
+        cmocka_unit_test(time_passes_by_latency_and_by_waiting),
+        cmocka_unit_test(a_waiting_queue_lets_others_finish_in_between),
+        cmocka_unit_test(a_crash_keeps_everything_synced),
+        cmocka_unit_test(a_crash_keeps_any_part_of_the_unsynced),
+        cmocka_unit_test(a_crash_reorders_unsynced_writes),
+        cmocka_unit_test(an_old_unsynced_write_never_covers_a_newer_synced_one),
+        cmocka_unit_test(a_sync_does_not_cover_a_write_beside_it),
+        cmocka_unit_test(a_new_length_is_durable_with_a_sync_only),
+        cmocka_unit_test(a_name_is_durable_with_its_directory_only),
+        cmocka_unit_test(a_rename_shows_the_old_file_or_the_new),
+        cmocka_unit_test(a_removed_name_may_come_back_until_the_directory_is_synced),
+        cmocka_unit_test(an_unsynced_directory_takes_its_files_along),
+        cmocka_unit_test(a_whole_file_is_written_for_good),
+        cmocka_unit_test(a_mapping_survives_a_kill_whole_and_a_crash_by_pages),
+        cmocka_unit_test(a_synced_mapping_survives_a_crash),
+        cmocka_unit_test(a_kill_keeps_every_completed_change),
+        cmocka_unit_test(requests_in_flight_at_a_kill_land_or_not),
+        cmocka_unit_test(a_stopped_machine_refuses_every_call),
+        cmocka_unit_test(the_operation_that_meets_the_stop_may_have_happened),
+        cmocka_unit_test(operations_are_counted_alike_in_every_run),
+        cmocka_unit_test(a_dead_process_closes_safely_beside_a_new_one),
+        cmocka_unit_test(an_abandoned_process_leaks_nothing),
+        cmocka_unit_test(the_nth_operation_fails_once_or_for_good),
+        cmocka_unit_test(a_failed_sync_is_never_repaired_by_a_later_one),
+        cmocka_unit_test(chance_makes_reads_writes_and_syncs_fail),
+        cmocka_unit_test(short_transfers_are_invisible),
+        cmocka_unit_test(a_flipped_bit_is_of_the_read_only),
+        cmocka_unit_test(a_lying_disk_loses_and_misdirects),
+        cmocka_unit_test(a_full_disk_refuses_growth_and_nothing_else),
+        cmocka_unit_test(a_flipped_bit_on_disk_stays),
+        cmocka_unit_test(a_copy_is_the_same_disk_and_independent),
+        cmocka_unit_test(injected_memory_failures_do_not_hit_the_machine),
+        cmocka_unit_test(random_histories_keep_every_promise),
+    };
+    const char *seed = getenv("KIWI_SEED");
+
+    seed_base = seed != NULL ? strtoull(seed, NULL, 10) : 0;
+    print_message("seed %llu\n", (unsigned long long)seed_base);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -197,7 +197,7 @@ static void file_waits_for_the_edit_that_freed_it(void **state)
     assert_null(path);
     assert_int_equal(manifest_edit_start(world.manifest, &edit, &write), KIWI_OK);
     assert_null(table_files_excess_take(world.files));
-    assert_int_equal(world_write(&write), KIWI_OK);
+    assert_int_equal(world_write(&world, &write), KIWI_OK);
     manifest_edit_done(world.manifest, KIWI_OK);
     path = table_files_excess_take(world.files);
     assert_non_null(path);

@@ -228,77 +228,6 @@ static void manifest_of_another_database_or_shard_is_refused(void **state)
 
 /* ---- random edits ---- */
 
-#define RANDOM_TABLES 24u
-
-/* One random legal edit on what is there: adds, removes, moves, narrows. */
-static enum kiwi_status random_edit(struct world *world, uint64_t *chance)
-{
-    const struct version *version = version_present(world->set);
-    struct edit_added     added[2];
-    uint64_t              removed[2];
-    struct edit_narrowed  narrowed[1];
-    struct version_edit   edit = { added, 0, removed, 0, narrowed, 0, 0, { 0, 0 } };
-    const struct run     *runs[64];
-    uint32_t              levels[64], run_count = 0, table_count = 0;
-
-    for (uint32_t i = 0; i < version->level_count; i++) {
-        for (uint32_t k = 0; k < version->levels[i].run_count && run_count < 64; k++) {
-            levels[run_count] = i;
-            runs[run_count++] = version->levels[i].runs[k];
-            table_count += version->levels[i].runs[k]->table_count;
-        }
-    }
-    uint32_t run_index = run_count > 0 ? world_random(chance, run_count) : 0;
-    uint32_t what = run_count == 0 ? 0 : world_random(chance, 10);
-    if (table_count > RANDOM_TABLES)
-        what = 9;
-    if (what < 4) { /* a flush, or the next output of a merge */
-        uint32_t level = world_random(chance, 3);
-        uint64_t run_id = manifest_run_id_take(world->manifest);
-        struct bytes first = world_key(world_random(chance, 1000));
-
-        if (run_count > 0 && what < 2) {
-            struct bytes end = runs[run_index]->places[runs[run_index]->table_count - 1]
-                                   .table->info.largest;
-            uint32_t     n = (uint32_t)strtoul((const char *)end.data + 3, NULL, 10);
-
-            level = levels[run_index];
-            run_id = runs[run_index]->id;
-            first = world_key(n + 1 + world_random(chance, 50));
-        }
-        uint32_t n = (uint32_t)strtoul((const char *)first.data + 3, NULL, 10);
-        TRY(world_table(world, first, world_key(n + world_random(chance, 100)), &added[0].table));
-        added[0].level = level;
-        added[0].run_id = run_id;
-        edit.added_count = 1;
-        edit.flushed_sequence = added[0].table->info.sequence_max;
-        edit.log_position = (struct wal_position){ added[0].table->info.id, 4096 };
-    } else if (what < 6) { /* narrow */
-        const struct table_place *place =
-            &runs[run_index]->places[world_random(chance, runs[run_index]->table_count)];
-        struct bytes largest = place->table->info.largest;
-        uint32_t     n = (uint32_t)strtoul((const char *)largest.data + 3, NULL, 10);
-        struct bytes above = world_key(n - (n == 0 ? 0 : 1 + world_random(chance, n)));
-
-        if ((place->above.data == NULL || bytes_compare(place->above, above) < 0)
-            && bytes_compare(above, largest) < 0) {
-            narrowed[0] = (struct edit_narrowed){ place->table->info.id, above };
-            edit.narrowed_count = 1;
-        }
-    } else { /* remove; the first one perhaps moves */
-        struct table *table = runs[run_index]->places[0].table;
-
-        removed[edit.removed_count++] = table->info.id;
-        if (what == 6) {
-            added[0] = (struct edit_added){ table, world_random(chance, 4),
-                                            manifest_run_id_take(world->manifest) };
-            edit.added_count = 1;
-        } else if (runs[run_index]->table_count > 1)
-            removed[edit.removed_count++] = runs[run_index]->places[1].table->info.id;
-    }
-    return world_edit(world, &edit);
-}
-
 /* Goal: after every edit, through many switches, opening shows what was there. Method: random edits;
  * sometimes a crash in between instead of a clean end. */
 static void every_edit_survives_reopening(void **state)
@@ -310,7 +239,7 @@ static void every_edit_survives_reopening(void **state)
     world_open(&world);
     started(&world);
     for (uint32_t round = 0; round < 600 / SLOWNESS; round++) {
-        if (random_edit(&world, &chance) != KIWI_OK)
+        if (world_random_edit(&world, &chance) != KIWI_OK)
             fail_msg("round %u: %s", round, fail_text());
         char *picture = world_picture(&world);
         if (world_random(&chance, 2) == 0)
@@ -474,7 +403,7 @@ static void switch_cut_short_shows_old_or_new(void **state)
             torn_check(&torn, &chance);
             world_copy_restore(&world, "manifest", &torn.copy);
         }
-        assert_int_equal(world_write(&torn.write), KIWI_OK);
+        assert_int_equal(world_write(&world, &torn.write), KIWI_OK);
         manifest_edit_done(world.manifest, KIWI_OK);
         memory_free(torn.before);
         memory_free(torn.after);
@@ -864,7 +793,7 @@ static void edit_without_memory_may_be_repeated(void **state)
             assert_true(status == KIWI_OK || status == KIWI_NO_MEMORY);
             assert_int_equal(manifest_is_busy(world.manifest), status == KIWI_OK);
         }
-        assert_int_equal(world_write(&write), KIWI_OK);
+        assert_int_equal(world_write(&world, &write), KIWI_OK);
         manifest_edit_done(world.manifest, KIWI_OK);
     }
     char *picture = world_picture(&world);

@@ -328,8 +328,11 @@ void world_table_drop(struct world *world, struct table *table)
     table->file = NULL;
     table_close(table);
     table_files_give(world->files, file, file_id, &path);
-    if (path != NULL)
-        assert_int_equal(io_remove(world->io, path), KIWI_OK);
+    if (path != NULL) {
+        enum kiwi_status status = io_remove(world->io, path);
+
+        assert_true(status == KIWI_OK || status == KIWI_IO); /* the machine may have stopped */
+    }
     memory_free(path);
 }
 
@@ -339,29 +342,57 @@ void world_recycle(struct world *world)
         world_table_drop(world, table);
 }
 
-enum kiwi_status world_write(const struct manifest_write *write)
+static void request_done(struct io_request *request)
 {
-    for (uint32_t i = 0; i < write->count; i++) {
-        const struct io_request *request = &write->requests[i];
+    request->reserved = 1;
+}
 
-        assert_int_equal(request->verb, IO_WRITE_SYNC);
+static enum kiwi_status request_run(struct world *world, struct io_request *request)
+{
+    assert_int_equal(request->verb, IO_WRITE_SYNC);
+    if (world->queue == NULL) {
         TRY(io_file_write(request->file, request->buffer, request->bytes, request->offset));
-        TRY(io_file_sync(request->file));
+        return io_file_sync(request->file);
     }
+    request->done = request_done;
+    request->reserved = 0;
+    io_queue_add(world->queue, request);
+    while (request->reserved == 0)
+        io_queue_poll(world->queue, UINT64_MAX);
+    return request->status;
+}
+
+enum kiwi_status world_write(struct world *world, struct manifest_write *write)
+{
+    for (uint32_t i = 0; i < write->count; i++)
+        TRY(request_run(world, &write->requests[i]));
     return KIWI_OK;
 }
+
+static char *picture_of(const struct world *world, uint64_t flushed_sequence);
 
 enum kiwi_status world_edit(struct world *world, const struct version_edit *edit)
 {
     struct manifest_write write;
+    uint64_t              flushed = manifest_flushed_sequence(world->manifest);
 
     TRY(version_apply(world->set, edit));
+    if (world->keeps_pictures) {
+        memory_free(world->pending);
+        world->pending = picture_of(world, max_u64(flushed, edit->flushed_sequence));
+    }
     TRY(manifest_edit_start(world->manifest, edit, &write));
     assert_true(write.count >= 1);
     assert_true(write.count <= MANIFEST_REQUEST_MAX);
     assert_true(manifest_is_busy(world->manifest));
-    enum kiwi_status status = world_write(&write);
+    world_recycle(world); /* what the edit frees is obsolete already; nothing may touch it yet */
+    enum kiwi_status status = world_write(world, &write);
     manifest_edit_done(world->manifest, status);
+    if (status == KIWI_OK && world->keeps_pictures) {
+        memory_free(world->durable);
+        world->durable = world->pending;
+        world->pending = NULL;
+    }
     if (status == KIWI_OK)
         world_recycle(world);
     return status;
@@ -376,6 +407,78 @@ enum kiwi_status world_add(struct world *world, uint32_t first, uint32_t last, u
     TRY(world_table(world, world_key(first), world_key(last), &added.table));
     edit.flushed_sequence = added.table->info.sequence_max;
     edit.log_position = (struct wal_position){ added.table->info.id, 4096 * added.table->info.id };
+    return world_edit(world, &edit);
+}
+
+/* ---- random edits ---- */
+
+#define RANDOM_TABLES 24u
+
+enum kiwi_status world_random_edit(struct world *world, uint64_t *chance)
+{
+    const struct version *version = version_present(world->set);
+    struct edit_added     added[2];
+    uint64_t              removed[2];
+    struct edit_narrowed  narrowed[1];
+    struct version_edit   edit = { added, 0, removed, 0, narrowed, 0, 0, { 0, 0 } };
+    const struct run     *runs[64];
+    uint32_t              levels[64], run_count = 0, table_count = 0;
+
+    for (uint32_t i = 0; i < version->level_count; i++) {
+        for (uint32_t k = 0; k < version->levels[i].run_count && run_count < 64; k++) {
+            levels[run_count] = i;
+            runs[run_count++] = version->levels[i].runs[k];
+            table_count += version->levels[i].runs[k]->table_count;
+        }
+    }
+    uint32_t run_index = run_count > 0 ? world_random(chance, run_count) : 0;
+    uint32_t what = run_count == 0 ? 0 : world_random(chance, 10);
+    if (table_count > RANDOM_TABLES)
+        what = 9;
+    if (what < 4) { /* a flush, or the next output of a merge */
+        uint32_t level = world_random(chance, 3);
+        uint64_t run_id = manifest_run_id_take(world->manifest);
+        struct bytes first = world_key(world_random(chance, 1000));
+
+        if (run_count > 0 && what < 2) {
+            struct bytes end = runs[run_index]->places[runs[run_index]->table_count - 1]
+                                   .table->info.largest;
+            uint32_t     n = (uint32_t)strtoul((const char *)end.data + 3, NULL, 10);
+
+            level = levels[run_index];
+            run_id = runs[run_index]->id;
+            first = world_key(n + 1 + world_random(chance, 50));
+        }
+        uint32_t n = (uint32_t)strtoul((const char *)first.data + 3, NULL, 10);
+        TRY(world_table(world, first, world_key(n + world_random(chance, 100)), &added[0].table));
+        added[0].level = level;
+        added[0].run_id = run_id;
+        edit.added_count = 1;
+        edit.flushed_sequence = added[0].table->info.sequence_max;
+        edit.log_position = (struct wal_position){ added[0].table->info.id, 4096 };
+    } else if (what < 6) { /* narrow */
+        const struct table_place *place =
+            &runs[run_index]->places[world_random(chance, runs[run_index]->table_count)];
+        struct bytes largest = place->table->info.largest;
+        uint32_t     n = (uint32_t)strtoul((const char *)largest.data + 3, NULL, 10);
+        struct bytes above = world_key(n - (n == 0 ? 0 : 1 + world_random(chance, n)));
+
+        if ((place->above.data == NULL || bytes_compare(place->above, above) < 0)
+            && bytes_compare(above, largest) < 0) {
+            narrowed[0] = (struct edit_narrowed){ place->table->info.id, above };
+            edit.narrowed_count = 1;
+        }
+    } else { /* remove; the first one perhaps moves */
+        struct table *table = runs[run_index]->places[0].table;
+
+        removed[edit.removed_count++] = table->info.id;
+        if (what == 6) {
+            added[0] = (struct edit_added){ table, world_random(chance, 4),
+                                            manifest_run_id_take(world->manifest) };
+            edit.added_count = 1;
+        } else if (runs[run_index]->table_count > 1)
+            removed[edit.removed_count++] = runs[run_index]->places[1].table->info.id;
+    }
     return world_edit(world, &edit);
 }
 
@@ -405,7 +508,7 @@ static void place_print(FILE *stream, const struct table_place *place)
     fputc('\n', stream);
 }
 
-char *world_picture(const struct world *world)
+static char *picture_of(const struct world *world, uint64_t flushed_sequence)
 {
     const struct version *version = version_present(world->set);
     char                 *text = NULL, *copy;
@@ -413,7 +516,7 @@ char *world_picture(const struct world *world)
     FILE                 *stream = open_memstream(&text, &size);
 
     assert_non_null(stream);
-    fprintf(stream, "flushed %" PRIu64 "\n", manifest_flushed_sequence(world->manifest));
+    fprintf(stream, "flushed %" PRIu64 "\n", flushed_sequence);
     for (uint32_t i = 0; i < version->level_count; i++) {
         for (uint32_t k = 0; k < version->levels[i].run_count; k++) {
             const struct run *run = version->levels[i].runs[k];
@@ -429,4 +532,52 @@ char *world_picture(const struct world *world)
     memcpy(copy, text, size + 1);
     free(text);
     return copy;
+}
+
+char *world_picture(const struct world *world)
+{
+    return picture_of(world, manifest_flushed_sequence(world->manifest));
+}
+
+/* ---- looking into the tables ---- */
+
+static enum kiwi_status key_check(const struct table *table, struct bytes key, uint8_t *block)
+{
+    struct table_get  get;
+    enum table_answer answer =
+        table_get_start(&get, table, key, hash_key(key, 1), SEQUENCE_MAX);
+
+    while (answer == TABLE_WANTS_BLOCK) {
+        assert_true(get.wanted.bytes <= 1u << 20);
+        TRY(io_file_read(table->file, block, get.wanted.bytes, get.wanted.offset));
+        TRY(table_block_check(table, get.wanted, block));
+        answer = table_get_step(&get, block);
+    }
+    assert_int_equal(answer, TABLE_FOUND);
+    return KIWI_OK;
+}
+
+static enum kiwi_status table_check(const struct table *table, uint8_t *block)
+{
+    TRY(key_check(table, table->info.smallest, block));
+    return key_check(table, table->info.largest, block);
+}
+
+enum kiwi_status world_tables_check(const struct world *world)
+{
+    const struct version *version = version_present(world->set);
+    uint8_t              *block = memory_allocate_aligned(1 << 20, 4096);
+    enum kiwi_status      status = KIWI_OK;
+
+    assert_non_null(block);
+    for (uint32_t i = 0; i < version->level_count; i++) {
+        for (uint32_t k = 0; k < version->levels[i].run_count; k++) {
+            const struct run *run = version->levels[i].runs[k];
+
+            for (uint32_t n = 0; n < run->table_count && status == KIWI_OK; n++)
+                status = table_check(run->places[n].table, block);
+        }
+    }
+    memory_free(block);
+    return status;
 }

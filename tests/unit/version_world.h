@@ -27,6 +27,10 @@ struct world {
     struct manifest       *manifest;
     struct manifest_state  state;
     struct table_files    *files;
+    struct io_queue       *queue;       /* NULL: edits are written by blocking calls */
+    bool                   keeps_pictures;
+    char                  *durable;     /* picture after the last edit that was done */
+    char                  *pending;     /* picture after the edit that is out, or NULL */
 };
 
 /* A fresh directory on the posix backend, in memory where the host has that. */
@@ -53,11 +57,15 @@ MUST_USE enum kiwi_status world_edit(struct world *world, const struct version_e
 /* One table to one place. */
 MUST_USE enum kiwi_status world_add(struct world *world, uint32_t first, uint32_t last,
                                     uint32_t level, uint64_t run_id);
-MUST_USE enum kiwi_status world_write(const struct manifest_write *write);
+MUST_USE enum kiwi_status world_write(struct world *world, struct manifest_write *write);
+/* One random legal edit: adds, extends a run, narrows, moves or removes. */
+MUST_USE enum kiwi_status world_random_edit(struct world *world, uint64_t *chance);
 void world_recycle(struct world *world);
 
 /* Everything that must survive a reopening, as text; free with memory_free. */
 char *world_picture(const struct world *world);
+/* Finds the smallest and the largest key of every table, all blocks on the way verified. */
+MUST_USE enum kiwi_status world_tables_check(const struct world *world);
 
 /* ---- files, byte by byte ---- */
 struct world_file {

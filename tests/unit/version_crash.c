@@ -1,0 +1,126 @@
+/*
+ * version_crash.c: the machine stops at any operation on the simulated disk, while opening too, and
+ * whatever the disk kept, the manifest shows the state before or after the edit that was out, all of
+ * whose tables can be read.
+ */
+#include "version_world.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "io/simulated.h"
+
+#ifdef KIWI_SANITIZED
+#define SEED_COUNT 40u
+#else
+#define SEED_COUNT 250u
+#endif
+
+static uint64_t seed_now;
+
+static void pictures_forget(struct world *world)
+{
+    memory_free(world->durable);
+    memory_free(world->pending);
+    world->durable = NULL;
+    world->pending = NULL;
+}
+
+static bool was_stopped(const char *what)
+{
+    if (strstr(fail_text(), "simulated stop") == NULL)
+        fail_msg("KIWI_SEED=%" PRIu64 ", %s: %s", seed_now, what, fail_text());
+    return true;
+}
+
+/* What is open now is what the next crash must bring back. */
+static void state_is_old_or_new(struct world *world)
+{
+    char *picture = world_picture(world);
+
+    if (world->durable != NULL && strcmp(picture, world->durable) != 0) {
+        if (world->pending == NULL || strcmp(picture, world->pending) != 0)
+            print_message("KIWI_SEED=%" PRIu64 " shows neither state\n", seed_now);
+        if (world->pending == NULL)
+            assert_string_equal(picture, world->durable);
+        assert_string_equal(picture, world->pending);
+    }
+    pictures_forget(world);
+    world->durable = picture;
+}
+
+/* One life: opens, edits until the machine stops or the time is up. False: it stopped. */
+static bool life(struct world *world, uint64_t *chance)
+{
+    uint32_t edits = world_random(chance, 30);
+
+    if (world_start(world) != KIWI_OK)
+        return !was_stopped("opening");
+    state_is_old_or_new(world);
+    if (world_tables_check(world) != KIWI_OK)
+        return !was_stopped("reading");
+    for (uint32_t i = 0; i < edits; i++) {
+        if (world_random_edit(world, chance) != KIWI_OK)
+            return !was_stopped("edit");
+    }
+    return true;
+}
+
+static void lives(uint64_t seed)
+{
+    struct simulation_options options = { .seed = seed, .short_transfer_per_million = 20000 };
+    struct simulation        *simulation;
+    struct world              world;
+    uint64_t                  chance = seed;
+
+    assert_int_equal(simulation_open(&options, &simulation), KIWI_OK);
+    struct io *io = simulation_io(simulation);
+    assert_int_equal(io_directory_create(io, "/shard"), KIWI_OK);
+    assert_int_equal(io_directory_sync(io, "/"), KIWI_OK);
+    world_open_on(&world, io, "/shard");
+    world.keeps_pictures = true;
+    world.switch_bytes = 4096 * (4 + world_random(&chance, 6));
+    world.pool_bytes_max = 65536ull * world_random(&chance, 6);
+    for (uint32_t i = 0; i < 12; i++) {
+        if (i < 11)
+            simulation_stop_at(simulation, simulation_operations(simulation) + 1
+                                           + world_random(&chance, i % 2 == 0 ? 400 : 40));
+        assert_int_equal(io_queue_open(io, 8, &world.queue), KIWI_OK);
+        bool has_ended = life(&world, &chance);
+        if (!has_ended || world_random(&chance, 2) == 0 || world.manifest == NULL) {
+            if (world.manifest != NULL)
+                world_drop(&world);
+        } else
+            world_stop(&world);
+        io_queue_close(world.queue);
+        world.queue = NULL;
+        simulation_stop_at(simulation, 0);
+        if (world_random(&chance, 4) == 0)
+            simulation_kill(simulation);
+        else
+            simulation_crash(simulation);
+    }
+    pictures_forget(&world);
+    buffers_close(world.buffers);
+    simulation_close(simulation);
+}
+
+static void any_crash_shows_old_or_new_state(void **state)
+{
+    uint64_t seed = world_seed();
+
+    (void)state;
+    for (uint64_t i = 0; i < SEED_COUNT; i++) {
+        seed_now = seed + i;
+        lives(seed + i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_crash_shows_old_or_new_state),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

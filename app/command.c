@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
-#include <strings.h>
 
 #include "app/text.h"
 #include "kiwi/status.h"
@@ -253,12 +252,14 @@ static bool option_store(const struct command *command, struct arguments *argume
     }
 }
 
-static int option_unknown(const struct command *command, const char *word)
+static int option_unknown(const struct command *command, const char *given)
 {
     const char *names[OPTION_RULE_COUNT], *nearest;
     size_t      count = 0;
+    char        word[64];
 
-    word += strspn(word, "-");
+    given += strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
     for (size_t i = 0; i < OPTION_RULE_COUNT; i++)
         if (words_contain(command->options, option_rules[i].name))
             names[count++] = option_rules[i].name;

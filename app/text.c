@@ -3,7 +3,6 @@
  */
 #include "app/text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,12 +209,17 @@ bool text_size(const char *text, uint64_t *bytes)
         { "TiB", 1099511627776.0 }, { "kB", 1e3 }, { "KB", 1e3 },   { "MB", 1e6 },      { "GB", 1e9 },
         { "TB", 1e12 },
     };
-    char  *end;
-    double number;
+    size_t      length = strspn(text, "0123456789.");
+    const char *end = text + length;
+    char        digits[40];
+    double      number;
 
-    if (!isdigit((unsigned char)text[0]))
+    if (length == 0 || length >= sizeof digits || text[0] == '.'
+        || strchr(text, '.') != strrchr(text, '.'))
         return false;
-    number = strtod(text, &end);
+    memcpy(digits, text, length);
+    digits[length] = 0;
+    number = strtod(digits, NULL);
     while (*end == ' ')
         end++;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)

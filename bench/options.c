@@ -3,8 +3,6 @@
  */
 #include "bench/options.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -79,7 +77,7 @@ void bench_help(FILE *stream)
                  flags[i].argument != NULL ? flags[i].argument : "");
         fprintf(stream, "  %-26s %s\n", left, flags[i].help);
     }
-    fputs("\nSizes: 512MiB = 2^20 bytes each, 512MB = 10^6. Times: 250ms, 10s, 2m. Counts: 1M.\n"
+    fputs("\nSizes: 512MiB = 2^20 bytes each, 512MB = 10^6. Times: 250ms, 10s. Counts: 1M.\n"
           "Files are YCSB property files. The first is loaded; files that insert run last,\n"
           "and after one of them the data is made anew. Every phase: warm-up, measured\n"
           "part, drain. Results: run.json, series.csv, ycsb.txt in a folder of their own.\n"
@@ -87,25 +85,34 @@ void bench_help(FILE *stream)
           stream);
 }
 
+/* A decimal fraction at the start of text; NULL when there is none, else where it ends. strtod alone
+ * would also take hexadecimal, exponents, and words. */
+static const char *decimal_read(const char *text, double *number)
+{
+    char   digits[40];
+    size_t length = strspn(text, "0123456789.");
+
+    if (length == 0 || length >= sizeof digits || text[0] == '.'
+        || strchr(text, '.') != strrchr(text, '.'))
+        return NULL;
+    memcpy(digits, text, length);
+    digits[length] = 0;
+    *number = strtod(digits, NULL);
+    return text + length;
+}
+
 enum kiwi_status count_parse(const char *text, uint64_t *count)
 {
-    char  *end;
-    double number;
+    double      number = 0, factor = 1;
+    const char *end = decimal_read(text, &number);
 
-    if (!isdigit((unsigned char)text[0]))
-        return FAIL(KIWI_INVALID, "'%.40s' is no count", text);
-    errno = 0;
-    number = strtod(text, &end);
-    if (*end == 'k' || *end == 'K')
-        number *= 1e3;
-    else if (*end == 'M')
-        number *= 1e6;
-    else if (*end == 'G')
-        number *= 1e9;
-    if (*end != 0)
+    if (end != NULL && *end != 0) {
+        factor = *end == 'k' || *end == 'K' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : 0;
         end++;
-    if (errno != 0 || *end != 0 || number > 9e15 || number != floor(number))
-        return FAIL(KIWI_INVALID, "'%.40s' is no count", text);
+    }
+    number *= factor;
+    if (end == NULL || *end != 0 || factor == 0 || number > 9e15 || number != floor(number))
+        return FAIL(KIWI_INVALID, "'%.40s' is no count; write 1000000 or 1M", text);
     *count = (uint64_t)number;
     return KIWI_OK;
 }
@@ -116,20 +123,16 @@ enum kiwi_status size_parse(const char *text, uint64_t *bytes)
         const char *unit;
         double      factor;
     } units[] = {
-        { "", 1 },     { "B", 1 },          { "KiB", 1024 },       { "MiB", 1048576 },
-        { "GiB", 1073741824.0 }, { "TiB", 1099511627776.0 }, { "kB", 1e3 }, { "KB", 1e3 },
-        { "MB", 1e6 }, { "GB", 1e9 },       { "TB", 1e12 },
+        { "", 1 },           { "B", 1 },    { "KiB", 0x1p10 }, { "MiB", 0x1p20 },
+        { "GiB", 0x1p30 },   { "TiB", 0x1p40 }, { "kB", 1e3 }, { "KB", 1e3 },
+        { "MB", 1e6 },       { "GB", 1e9 }, { "TB", 1e12 },
     };
-    char  *end;
-    double number;
+    double      number = 0;
+    const char *end = decimal_read(text, &number);
 
-    if (!isdigit((unsigned char)text[0]))
-        return FAIL(KIWI_INVALID, "'%.40s' is no size; write 512MiB or 1GB", text);
-    errno = 0;
-    number = strtod(text, &end);
-    while (*end == ' ')
+    while (end != NULL && *end == ' ')
         end++;
-    for (size_t i = 0; i < ARRAY_COUNT(units) && errno == 0; i++)
+    for (size_t i = 0; i < ARRAY_COUNT(units) && end != NULL; i++)
         if (strcmp(end, units[i].unit) == 0 && number * units[i].factor < 9e18) {
             *bytes = (uint64_t)(number * units[i].factor);
             return KIWI_OK;
@@ -143,10 +146,10 @@ enum kiwi_status seconds_parse(const char *text, double *seconds)
         const char *unit;
         double      factor;
     } units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "us", 1e-6 }, { "m", 60 }, { "h", 3600 } };
-    char  *end;
-    double number = strtod(text, &end);
+    double      number = 0;
+    const char *end = decimal_read(text, &number);
 
-    for (size_t i = 0; isdigit((unsigned char)text[0]) && i < ARRAY_COUNT(units); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(units) && end != NULL; i++)
         if (strcmp(end, units[i].unit) == 0 && number * units[i].factor < 1e9) {
             *seconds = number * units[i].factor;
             return KIWI_OK;
@@ -359,12 +362,14 @@ static enum kiwi_status option_set(struct bench_options *options, int id, const 
     }
 }
 
-static enum kiwi_status option_unknown(const char *word)
+static enum kiwi_status option_unknown(const char *given)
 {
     const char *nearest = NULL;
     uint32_t    best = UINT32_MAX;
+    char        word[48];
 
-    word += strspn(word, "-");
+    given += strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
         uint32_t distance = edit_distance(word, flags[i].name);
         if (distance < best) {

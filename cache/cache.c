@@ -331,6 +331,11 @@ uint64_t cache_bytes(const struct cache *cache)
     return cache->pool.mapped_bytes;
 }
 
+void cache_prefault(struct cache *cache)
+{
+    segment_pool_prefault(&cache->pool);
+}
+
 /* ---- records ---- */
 
 void cache_prefetch(const struct cache *cache, uint64_t hash)
@@ -413,7 +418,8 @@ void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table
 
     if (!block_store_insert(&cache->blocks, &key, bytes_of(block, bytes), false)) {
         if (block_is_large(&cache->pool, bytes))
-            room_make_bytes(cache, bytes + PAGE_BYTES, 8 + bytes / cache->pool.segment_bytes * 4);
+            room_make_bytes(cache, bytes + PAGE_BYTES + segment_pool_reserve(&cache->pool),
+                            8 + bytes / cache->pool.segment_bytes * 4);
         else
             room_make_segments(cache);
         /* Still no room, or no memory: then it is not cached. */

@@ -5,8 +5,8 @@
  *
  * Owns     copies of everything in it.
  * Thread   whoever holds the shard's token.
- * Valid    a found record or block stays in place until the next cache_*_insert (or, pinned, until
- *          unpinned).
+ * Valid    a found record or block stays in place until the next cache_*_insert or
+ *          cache_budget_set (or, pinned, until unpinned).
  * Source   records beside blocks: see cache/README.md; record log with re-insertion is CLOCK over a
  *          log; the block part is a small FIFO with a ghost, after S3-FIFO (SOSP'23).
  */
@@ -26,7 +26,9 @@ struct cache_options {
 MUST_USE enum kiwi_status cache_open(const struct cache_options *options, struct cache **out);
 void     cache_close(struct cache *cache); /* NULL is fine */
 void     cache_budget_set(struct cache *cache, uint64_t budget_bytes); /* evicts at once if smaller */
-uint64_t cache_bytes(const struct cache *cache);
+uint64_t cache_bytes(const struct cache *cache); /* taken from the host, free segments included */
+/* Takes the whole budget now, so that first touches (5 ms a huge page) delay no insert. Optional. */
+void     cache_prefault(struct cache *cache);
 
 /* ---- records: newest versions of keys that live in tables ---- */
 struct cached_record {
@@ -55,7 +57,8 @@ void     cache_record_drop(struct cache *cache, uint64_t hash, struct bytes key)
  * up (0: a scan): a block whose second access is for another record is worth keeping. */
 const uint8_t *cache_block_find(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                                 uint64_t offset, uint64_t record_hash);
-/* Copies the block in; may decide not to (then a find misses). Already there: nothing happens. */
+/* Copies the block in; may decide not to (then a find misses). Already there: nothing happens.
+ * block does not stand in the cache itself (a record's value may: it is copied before it could go). */
 void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                         uint64_t offset, const uint8_t *block, uint32_t bytes);
 /* As insert, but only into free room: warms the cache with freshly written blocks without evicting. */

@@ -234,9 +234,14 @@ static bool region_create(struct segment_pool *pool)
 
 /* ---- taking and giving ---- */
 
+static uint64_t mapping_limit(const struct segment_pool *pool)
+{
+    return pool->budget_bytes - segment_pool_reserve(pool);
+}
+
 static bool can_map(struct segment_pool *pool, uint64_t bytes)
 {
-    if (pool->mapped_bytes + bytes > pool->budget_bytes)
+    if (pool->mapped_bytes + bytes > mapping_limit(pool))
         return false;
     if (pool->refusals > 0) { /* the host had no memory a moment ago */
         pool->refusals--;
@@ -277,7 +282,7 @@ static bool pool_grow(struct segment_pool *pool)
         return false;
     if (pool->uses_regions
         && pool->mapped_bytes + REGION_BYTES + mapping_overhead(pool, count)
-               <= pool->budget_bytes) {
+               <= mapping_limit(pool)) {
         if (region_create(pool))
             return true;
     } else {
@@ -313,8 +318,8 @@ struct segment *segment_take_odd(struct segment_pool *pool, uint32_t bytes)
 {
     uint64_t wanted = bytes + mapping_overhead(pool, 1);
 
-    if (pool->mapped_bytes + wanted > pool->budget_bytes)
-        segment_pool_trim(pool, wanted);
+    if (pool->mapped_bytes + wanted > mapping_limit(pool))
+        segment_pool_trim(pool, wanted + segment_pool_reserve(pool));
     if (!can_map(pool, wanted))
         return NULL;
 
@@ -325,6 +330,15 @@ struct segment *segment_take_odd(struct segment_pool *pool, uint32_t bytes)
     else
         segment->is_odd = true;
     return segment;
+}
+
+void segment_pool_prefault(struct segment_pool *pool)
+{
+    while (pool_grow(pool))
+        ;
+    for (struct segment *segment = pool->free.oldest; segment != NULL; segment = segment->next)
+        for (uint32_t at = 0; at < segment->bytes; at += PAGE_BYTES)
+            segment->base[at] = 0;
 }
 
 static void segment_release(struct segment_pool *pool, struct segment *segment)
@@ -375,14 +389,15 @@ bool segment_pool_has(const struct segment_pool *pool, uint32_t count)
     uint64_t each = pool->segment_bytes + mapping_overhead(pool, 1);
 
     return missing == 0
-        || (pool->refusals == 0 && pool->mapped_bytes + missing * each <= pool->budget_bytes);
+        || (pool->refusals == 0 && pool->mapped_bytes + missing * each <= mapping_limit(pool));
 }
 
 uint64_t segment_pool_room(const struct segment_pool *pool)
 {
-    uint64_t unmapped = pool->refusals > 0 || pool->mapped_bytes >= pool->budget_bytes
+    uint64_t limit = mapping_limit(pool);
+    uint64_t unmapped = pool->refusals > 0 || pool->mapped_bytes >= limit
                             ? 0
-                            : pool->budget_bytes - pool->mapped_bytes;
+                            : limit - pool->mapped_bytes;
 
     return unmapped + pool->free.bytes;
 }

@@ -79,6 +79,7 @@ const char *name_nearest(const char *name, const char *const *names, size_t coun
 
 /* Set by SIGINT and SIGTERM: long commands stop and report what they have. 0: none. */
 int signal_seen(void);
+void signals_set(void);
 
 /* The commands. */
 int command_put(const struct command *command, const struct arguments *arguments);

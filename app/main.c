@@ -1,35 +1,9 @@
 /*
- * main.c: `kiwidb`: signals, the command word, the exit code.
+ * main.c: `kiwidb`: the command word and the exit code.
  */
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/command.h"
-
-static volatile sig_atomic_t signal_number;
-
-int signal_seen(void)
-{
-    return signal_number;
-}
-
-/* Once: the present operation is finished and a partial answer given. Twice: at once. */
-static void signal_note(int number)
-{
-    if (signal_number != 0)
-        _exit(128 + number);
-    signal_number = number;
-}
-
-static void signals_set(void)
-{
-    struct sigaction action = { .sa_handler = signal_note };
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static int command_unknown(const char *word)
 {

@@ -1,0 +1,369 @@
+/*
+ * kiwidb from the outside: exit codes, exact bytes, JSON.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char   root[64];
+static char   output[1 << 20];
+static size_t output_bytes;
+
+static int root_make(void **state)
+{
+    (void)state;
+    unsetenv("KIWI_DIR");
+    snprintf(root, sizeof root, "/tmp/kiwi-program-XXXXXX");
+    return mkdtemp(root) == NULL || chdir(root) != 0;
+}
+
+static int root_remove(void **state)
+{
+    char command[128];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    return chdir("/") != 0 || system(command) != 0;
+}
+
+static void read_all(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+
+    assert_non_null(file);
+    output_bytes = fread(output, 1, sizeof output - 1, file);
+    output[output_bytes] = 0;
+    fclose(file);
+}
+
+/* Runs "kiwidb ARGUMENTS" in a shell; output holds what it printed. */
+static int kiwidb(const char *arguments)
+{
+    char command[1024];
+    int  status;
+
+    snprintf(command, sizeof command, "'%s' %s > out 2> err", KIWIDB, arguments);
+    status = system(command);
+    read_all("out");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void expect(const char *arguments, int code)
+{
+    int seen = kiwidb(arguments);
+
+    if (seen != code) {
+        read_all("err");
+        fail_msg("kiwidb %s: exit %d, not %d: %s", arguments, seen, code, output);
+    }
+}
+
+static void expect_output(const char *arguments, const char *wanted)
+{
+    expect(arguments, 0);
+    assert_string_equal(output, wanted);
+}
+
+static json_t *json_of(const char *arguments, int code, const char *schema)
+{
+    json_error_t error;
+    json_t      *document;
+
+    expect(arguments, code);
+    document = json_loadb(output, output_bytes, JSON_REJECT_DUPLICATES, &error);
+    if (document == NULL)
+        fail_msg("%s: %s", arguments, error.text);
+    assert_string_equal(json_object_iter_key(json_object_iter(document)), "schema");
+    assert_string_equal(json_string_value(json_object_get(document, "schema")), schema);
+    assert_int_equal(json_integer_value(json_object_get(document, "version")), 1);
+    return document;
+}
+
+static void help_goes_to_standard_output_within_eighty_columns(void **state)
+{
+    static const char *const asked[] = {
+        "--help", "-h", "help", "get --help", "put -h", "scan --help", "help config", "help bench",
+        "bench --help", "stat --help", "version --help",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        expect(asked[i], 0);
+        assert_true(output_bytes > 100);
+        for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n"))
+            if (strlen(line) > 80)
+                fail_msg("%s: %zu columns: %s", asked[i], strlen(line), line);
+    }
+}
+
+static void wrong_usage_is_exit_two_with_a_pointer(void **state)
+{
+    static const char *const wrong[][2] = {
+        { "", "which command" },
+        { "scann", "did you mean 'scan'" },
+        { "get", "an argument is missing" },
+        { "get a b", "too many" },
+        { "get --dirr=x a", "did you mean '--dir'" },
+        { "get --in rot13 a", "none of text" },
+        { "get --in hex 0g", "hexadecimal" },
+        { "get --dir", "needs an argument" },
+        { "put --durability maybe a b", "none of durable" },
+        { "scan --limit x", "no number" },
+        { "config lst", "did you mean 'list'" },
+        { "config get max_level", "did you mean 'max_levels'" },
+        { "help nothing", "unknown command" },
+        { "bench --presett quick", "did you mean '--preset'" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        expect(wrong[i][0], 2);
+        assert_int_equal(output_bytes, 0);
+        read_all("err");
+        if (strstr(output, wrong[i][1]) == NULL || strstr(output, "see: kiwidb") == NULL)
+            fail_msg("%s: %s", wrong[i][0], output);
+    }
+}
+
+static void missing_database_is_exit_three(void **state)
+{
+    (void)state;
+    expect("get -d nowhere a", 3);
+    expect("put -d nowhere a b", 3);
+    assert_int_equal(access("nowhere", F_OK), -1);
+}
+
+static void values_come_back_byte_for_byte(void **state)
+{
+    FILE *file = fopen("value", "wb");
+
+    (void)state;
+    assert_non_null(file);
+    for (int i = 0; i < 70000; i++)
+        fputc(i * 7 & 255, file);
+    fclose(file);
+    expect("put --create -d db photo < value", 0);
+    expect("get -d db photo", 0);
+    assert_int_equal(system("cmp value out"), 0);
+    expect_output("put -d db greeting 'hello world'", "");
+    expect_output("get -d db greeting", "hello world");
+    expect_output("get -d db greeting --out text", "hello world\n");
+    expect_output("get -d db greeting --out base64", "aGVsbG8gd29ybGQ=\n");
+}
+
+static void missing_key_and_empty_value_differ(void **state)
+{
+    json_t *document;
+
+    (void)state;
+    expect("put --create -d db empty ''", 0);
+    expect_output("get -d db empty", "");
+    expect("get -d db absent", 1);
+    assert_int_equal(output_bytes, 0);
+    document = json_of("get -d db empty --json", 0, "kiwi.get");
+    assert_true(json_is_true(json_object_get(document, "found")));
+    assert_string_equal(json_string_value(json_object_get(document, "value")), "");
+    json_decref(document);
+    document = json_of("get -d db absent --json", 1, "kiwi.get");
+    assert_true(json_is_false(json_object_get(document, "found")));
+    assert_null(json_object_get(document, "value"));
+    json_decref(document);
+}
+
+static void any_byte_may_stand_in_a_key(void **state)
+{
+    json_t *document, *row;
+
+    (void)state;
+    expect("put --create -d binary --in hex 00ff0a 0102", 0);
+    expect("put -d binary --in escaped 'a\\x00b' 'v\\n'", 0);
+    expect("put -d binary --in hex '' 6e6f6e65", 0);
+    expect_output("get -d binary --in base64 AP8K --out hex", "0102\n");
+    expect_output("get -d binary --in hex 610062 --out escaped", "v\\n\n");
+    expect_output("scan -d binary", "\tnone\n\\x00\\xff\\n\t\\x01\\x02\na\\x00b\tv\\n\n");
+    document = json_of("scan -d binary --json", 0, "kiwi.scan");
+    assert_int_equal(json_array_size(json_object_get(document, "rows")), 3);
+    row = json_array_get(json_object_get(document, "rows"), 1);
+    assert_string_equal(json_string_value(json_object_get(row, "key_base64")), "AP8K");
+    json_decref(document);
+}
+
+static void scans_keep_to_their_bounds(void **state)
+{
+    (void)state;
+    expect("put --create -d rows a 1", 0);
+    expect("put -d rows ab 2", 0);
+    expect("put -d rows b 3", 0);
+    expect("put -d rows c 4", 0);
+    expect_output("scan -d rows", "a\t1\nab\t2\nb\t3\nc\t4\n");
+    expect_output("scan -d rows a", "a\t1\nab\t2\n");
+    expect_output("scan -d rows --from ab --to c -k", "ab\nb\n");
+    expect_output("scan -d rows -r -n 2", "c\t4\nb\t3\n");
+    expect_output("scan -d rows -n 0", "");
+    expect_output("scan -d rows --count", "4\n");
+    expect("del -d rows b", 0);
+    expect("del -d rows b", 0);
+    expect("get -d rows b", 1);
+    expect_output("scan -d rows --count", "3\n");
+}
+
+static void environment_names_the_database(void **state)
+{
+    (void)state;
+    expect("put --create -d named k v", 0);
+    setenv("KIWI_DIR", "named", 1);
+    expect_output("get k", "v");
+    unsetenv("KIWI_DIR");
+    expect("get k", 3);
+}
+
+static void config_is_checked_kept_and_never_silently_replaced(void **state)
+{
+    json_t *document, *key;
+    FILE   *file;
+
+    (void)state;
+    expect("put --create -d set k v", 0);
+    expect_output("config get max_memtable_size_mb -d set", "64\n");
+    expect_output("config set -d set max_memtable_size_mb 8", "max_memtable_size_mb: 64 -> 8\n");
+    expect_output("config get -d set max_memtable_size_mb", "8\n");
+    expect_output("config set -d set env prod", "env: dev -> prod\n");
+    expect_output("get -d set k", "v");
+    static const char *const wrong[] = { "env test", "max_levels 99", "max_levels 2.5", "max_levels x",
+                                         "bloom_fpr_prod 0", "bloom_fpr_prod nan",
+                                         "block_size -1" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char arguments[100];
+        snprintf(arguments, sizeof arguments, "config set -d set %s", wrong[i]);
+        expect(arguments, 2);
+    }
+    document = json_of("config list -d set --json", 0, "kiwi.config");
+    assert_int_equal(json_array_size(json_object_get(document, "keys")), 16);
+    key = json_array_get(json_object_get(document, "keys"), 2);
+    assert_int_equal(json_integer_value(json_object_get(key, "value")), 8);
+    assert_string_equal(json_string_value(json_object_get(key, "origin")), "file");
+    json_decref(document);
+    file = fopen("set/config.json", "w");
+    assert_non_null(file);
+    fputs("{ \"env\": ", file);
+    fclose(file);
+    expect("config set -d set env dev", 3);
+    expect("get -d set k", 3);
+    read_all("set/config.json");
+    assert_string_equal(output, "{ \"env\": ");
+}
+
+static void stat_and_version_speak_json(void **state)
+{
+    json_t *document;
+
+    (void)state;
+    expect("put --create -d st k v", 0);
+    document = json_of("stat -d st --json", 0, "kiwi.stat");
+    assert_true(json_is_array(json_object_get(document, "levels")));
+    json_decref(document);
+    expect("stat -d st", 0);
+    document = json_of("version --json", 0, "kiwi.version");
+    assert_non_null(json_object_get(document, "program_version"));
+    json_decref(document);
+    expect("--version", 0);
+}
+
+static void bench_runs_on_the_engine_and_checks_itself(void **state)
+{
+    static const char *const clients[] = { "attached", "managed", "blocking" };
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        char    arguments[400];
+        json_t *document, *correctness;
+
+        snprintf(arguments, sizeof arguments,
+                 "bench --preset quick --records 3k --ops 4k --memory 64MiB --client %s --dir bd "
+                 "--results br --json",
+                 clients[i]);
+        document = json_of(arguments, 0, "kiwi.bench.run");
+        correctness = json_object_get(document, "correctness");
+        assert_true(json_integer_value(json_object_get(correctness, "values_read")) > 10000);
+        assert_true(json_integer_value(json_object_get(correctness, "sampled_records")) > 1000);
+        assert_int_equal(json_integer_value(json_object_get(correctness, "values_wrong")), 0);
+        assert_int_equal(json_array_size(json_object_get(document, "phases")), 8);
+        assert_true(json_array_size(json_object_get(
+                        json_array_get(json_object_get(document, "phases"), 1), "levels"))
+                    >= 5);
+        json_decref(document);
+        assert_int_equal(access("bd", F_OK), -1);
+    }
+}
+
+/* Starts a bench that would take hours, and ends it. */
+static int bench_signalled(int number, const char *results)
+{
+    pid_t child = fork();
+    int   status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (freopen("out", "w", stdout) == NULL || freopen("err", "w", stderr) == NULL)
+            _exit(99);
+        execl(KIWIDB, KIWIDB, "bench", WORKLOADS_FOLDER "/workloadc", "--engine", "null", "--ops",
+              "900G", "--warm-up", "0", "--results", results, "--dir", "sig", "-q", (char *)NULL);
+        _exit(98);
+    }
+    /* The load has ended when its table is there; then the run is under way. */
+    do {
+        assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+        read_all("out");
+    } while (strstr(output, "load:") == NULL);
+    kill(child, number);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void signals_leave_a_partial_report(void **state)
+{
+    (void)state;
+    FILE *file = fopen("out", "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(bench_signalled(SIGINT, "sig1"), 130);
+    read_all("out");
+    assert_non_null(strstr(output, "PARTIAL"));
+    file = fopen("out", "w");
+    assert_non_null(file);
+    fclose(file);
+    assert_int_equal(bench_signalled(SIGTERM, "sig2"), 143);
+    assert_int_equal(system("grep -q '\"verdict\": \"partial\"' sig1/*/run.json sig2/*/run.json"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_goes_to_standard_output_within_eighty_columns),
+        cmocka_unit_test(wrong_usage_is_exit_two_with_a_pointer),
+        cmocka_unit_test(missing_database_is_exit_three),
+        cmocka_unit_test(values_come_back_byte_for_byte),
+        cmocka_unit_test(missing_key_and_empty_value_differ),
+        cmocka_unit_test(any_byte_may_stand_in_a_key),
+        cmocka_unit_test(scans_keep_to_their_bounds),
+        cmocka_unit_test(environment_names_the_database),
+        cmocka_unit_test(config_is_checked_kept_and_never_silently_replaced),
+        cmocka_unit_test(stat_and_version_speak_json),
+        cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),
+        cmocka_unit_test(signals_leave_a_partial_report),
+    };
+
+    return cmocka_run_group_tests(tests, root_make, root_remove);
+}

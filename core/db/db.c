@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/hash.h"
 #include "core/base/memory.h"
 
 /* ---- engine threads ---- */
@@ -98,9 +99,28 @@ static enum kiwi_status drops_settle(struct kiwi_db *db)
     status = kiwi_attach(context, UINT64_MAX >> (64 - db->shard_count));
     if (status == KIWI_OK)
         status = kiwi_flush(context);
+    for (uint32_t i = 0; i < db->shard_count && status == KIWI_OK; i++)
+        if (db->shards[i]->dropped_count > 0)
+            status = shard_settle(db->shards[i], &context->engine);
     kiwi_detach(context);
     kiwi_context_close(context);
     return status;
+}
+
+/* The name of the database's directory lives in its parent. */
+static enum kiwi_status parent_sync(struct kiwi_db *db)
+{
+    char  path[4096];
+    char *slash;
+
+    snprintf(path, sizeof path, "%.4000s", db->directory);
+    while ((slash = strrchr(path, '/')) != NULL && slash[1] == 0 && slash != path)
+        *slash = 0;
+    if (slash == NULL)
+        snprintf(path, sizeof path, ".");
+    else
+        slash[slash == path] = 0;
+    return io_directory_sync(db->io, path);
 }
 
 static enum kiwi_status directory_open(struct kiwi_db *db, const struct kiwi_options *options)
@@ -118,7 +138,7 @@ static enum kiwi_status directory_open(struct kiwi_db *db, const struct kiwi_opt
     options_derive(&db->options, db->shard_count);
     TRY(shards_open(db));
     TRY(io_directory_sync(db->io, db->directory));
-    return KIWI_OK;
+    return parent_sync(db);
 }
 
 static void db_free(struct kiwi_db *db)
@@ -205,6 +225,11 @@ const struct kiwi_options *kiwi_db_options(const struct kiwi_db *db)
 uint32_t kiwi_shard_count(const struct kiwi_db *db)
 {
     return db->shard_count;
+}
+
+uint32_t kiwi_shard_of(const struct kiwi_db *db, struct kiwi_slice key)
+{
+    return route_shard(db, hash_key(bytes_of(key.data, key.size), db->hash_seed));
 }
 
 /* ---- contexts ---- */

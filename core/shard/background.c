@@ -97,7 +97,9 @@ enum kiwi_status memtable_rotate(struct shard *shard)
     if (full == NULL)
         return KIWI_OK; /* the first one */
     memtable_freeze(full->memtable);
-    full->log_position = wal_position_now(shard->wal);
+    /* During replay the log behind this memtable is still to be read: no position to trim to. */
+    if (!shard->is_recovering)
+        full->log_position = wal_position_now(shard->wal);
     shard->frozen[shard->frozen_count++] = full;
     memory_rebalance(shard);
     admission_update(shard);
@@ -324,13 +326,15 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
     return all;
 }
 
+/* The shard stops. What the versions have taken over stays theirs; the job ends at its next step. */
 static void publish_failed(struct shard *shard, struct running_job *running,
-                           enum kiwi_status status)
+                           enum kiwi_status status, bool is_applied)
 {
     shard->stopped = status;
     running->is_publishing = false;
-    running->state = JOB_DONE; /* whatever it published is in the versions; nothing follows */
-    (void)running;
+    job_published(running->job, is_applied ? KIWI_OK : status);
+    job_cancel(running->job);
+    running->state = JOB_RUNNABLE;
 }
 
 static void publish_start(struct shard *shard, struct running_job *running, struct context *runner)
@@ -352,10 +356,13 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
         shard->counters.levels[edit->added[i].level].compaction_out_bytes +=
             job_kind(running->job) == JOB_COMPACTION ? edit->added[i].table->info.file_bytes : 0;
     status = version_apply(shard->versions, edit);
-    if (status == KIWI_OK)
-        status = manifest_edit_start(shard->manifest, edit, &running->write);
     if (status != KIWI_OK) {
-        publish_failed(shard, running, status);
+        publish_failed(shard, running, status, false);
+        return;
+    }
+    status = manifest_edit_start(shard->manifest, edit, &running->write);
+    if (status != KIWI_OK) {
+        publish_failed(shard, running, status, true);
         return;
     }
     running->is_publishing = true;
@@ -372,7 +379,8 @@ static void flush_finish(struct shard *shard, struct running_job *running)
     struct frozen *frozen = running->inputs[0];
 
     assert(shard->frozen[0] == frozen);
-    wal_trim(shard->wal, frozen->log_position);
+    if (frozen->log_position.group != 0)
+        wal_trim(shard->wal, frozen->log_position);
     shard->frozen_count--;
     memmove(&shard->frozen[0], &shard->frozen[1], shard->frozen_count * sizeof shard->frozen[0]);
     frozen->is_flushed = true;
@@ -384,7 +392,7 @@ static void publish_finish(struct shard *shard, struct running_job *running)
 {
     manifest_edit_done(shard->manifest, running->write_status);
     if (running->write_status != KIWI_OK) {
-        publish_failed(shard, running, running->write_status);
+        publish_failed(shard, running, running->write_status, true);
         return;
     }
     running->is_publishing = false;

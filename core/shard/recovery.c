@@ -156,12 +156,46 @@ enum kiwi_status shard_open_finish(struct shard *shard)
         deferred_free(deferred);
     }
     shard->deferred_last = NULL;
+    shard->is_recovering = false;
     TRY(status);
     if (wal_staged_bytes(shard->wal) > 0)
         shard->log_deadline_ns = io_now_ns(shard->options.io);
     shard->wants_runner = true;
     admission_update(shard);
     memory_rebalance(shard);
+    return KIWI_OK;
+}
+
+static void settle_done(struct io_request *request)
+{
+    (void)request;
+}
+
+/* After a flush that followed dropped parts: the manifest says that nothing of the log counts any
+ * more, also not the dropped parts behind the last record that was kept. */
+enum kiwi_status shard_settle(struct shard *shard, struct context *context)
+{
+    struct version_edit   edit = { .flushed_sequence = shard->sequence,
+                                   .log_position = wal_position_now(shard->wal) };
+    struct manifest_write write;
+    enum kiwi_status      status;
+
+    assert(shard->frozen_count == 0);
+    assert(memtable_entry_count(shard->active) == 0);
+    TRY(version_apply(shard->versions, &edit));
+    TRY(manifest_edit_start(shard->manifest, &edit, &write));
+    status = KIWI_OK;
+    for (uint32_t i = 0; i < write.count && status == KIWI_OK; i++) {
+        write.requests[i].done = settle_done;
+        io_queue_add(context->queue, &write.requests[i]);
+        while (io_queue_pending(context->queue) > 0)
+            io_queue_poll(context->queue, KIWI_FOREVER);
+        status = write.requests[i].status;
+    }
+    manifest_edit_done(shard->manifest, status);
+    TRY(status);
+    wal_trim(shard->wal, edit.log_position);
+    shard->dropped_count = 0;
     return KIWI_OK;
 }
 
@@ -242,6 +276,7 @@ enum kiwi_status shard_open(const struct shard_options *options, struct shard **
     shard->memtable_limit = options->options.memtable_bytes;
     shard->background_share = 10;
     shard->pick_is_stale = true;
+    shard->is_recovering = true;
     shard->write_last_ns = io_now_ns(options->io);
     shard->directory = memory_allocate(bytes);
     if (shard->directory == NULL) {

@@ -160,7 +160,8 @@ struct shard {
     struct deferred  *deferred, *deferred_last;
     uint64_t          recovered_sequence;
     uint64_t          dropped_count;               /* entries of batches that other shards lost */
-    bool              is_recovered;
+    bool              is_recovered;                /* the log was read */
+    bool              is_recovering;               /* until shard_open_finish */
 
     /* the runner */
     struct context   *runner;
@@ -201,6 +202,8 @@ struct shard {
  * confirm; shard_open_finish, called after all shards were opened, resolves those. */
 MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
 MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
+/* After kiwi_flush, when parts were dropped: makes the verdict final. Nobody else is there. */
+MUST_USE enum kiwi_status shard_settle(struct shard *shard, struct context *context);
 uint64_t shard_recovered_sequence(const struct shard *shard);
 /* No context attached, nothing in flight. Syncs the log, seals it. Returns the first error. */
 enum kiwi_status shard_close(struct shard *shard); /* NULL is fine */

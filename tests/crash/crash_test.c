@@ -168,7 +168,8 @@ static uint64_t run_once(uint64_t seed, uint64_t stop, enum accident accident, u
     for (int round = 0; round < 2; round++) {
         enum kiwi_status status = world_open(&world);
         if (status != KIWI_OK)
-            fail_msg("%s: open: %s: %s", label, kiwi_status_text(status), kiwi_error_text());
+            fail_msg("%s: open %d after it: %s: %s", label, round + 1, kiwi_status_text(status),
+                     kiwi_error_text());
         history_check(&history, world.db, world.context, label);
         check_ok(kiwi_put(world.context, (struct kiwi_slice){ "after", 5 },
                           (struct kiwi_slice){ "accident", 8 }, KIWI_DURABLE));
@@ -215,8 +216,19 @@ static void other_seeds_lose_nothing_either(void **state)
     }
 }
 
+static uint64_t      once_stop;
+static uint32_t      once_steps;
+static enum accident once_accident;
+
+static void one_accident_loses_nothing(void **state)
+{
+    (void)state;
+    (void)run_once(seed_under_test, once_stop, once_accident, once_steps);
+}
+
 int main(int argc, char **argv)
 {
+    const struct CMUnitTest once[] = { cmocka_unit_test(one_accident_loses_nothing) };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_durable_is_lost_by_a_power_cut_at_any_operation),
         cmocka_unit_test(nothing_acknowledged_is_lost_by_a_kill_at_any_operation),
@@ -224,5 +236,11 @@ int main(int argc, char **argv)
     };
 
     seed_under_test = seed_get(argc > 1 ? strtoull(argv[1], NULL, 0) : 5);
+    if (argc > 4) { /* one accident again: seed, operation, steps, "cut" or "kill" */
+        once_stop = strtoull(argv[2], NULL, 0);
+        once_steps = (uint32_t)strtoul(argv[3], NULL, 0);
+        once_accident = strcmp(argv[4], "kill") == 0 ? KILL : POWER_CUT;
+        return cmocka_run_group_tests(once, NULL, NULL);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * clock.c: calibration of the time-stamp counter, and reading it.
+ * clock.c: calibration of the time-stamp counter.
  */
 #include "io/clock.h"
 
@@ -9,36 +9,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <x86intrin.h>
 
 __extension__ typedef unsigned __int128 uint128;
 
 /* Long enough for an error of about 10 parts per million, short enough to go unnoticed. */
 enum { CALIBRATION_NS = 4000000, NS_PER_SECOND = 1000000000 };
 
-static struct {
-    bool     uses_counter;
-    uint64_t counter_base, base_ns;
-    uint64_t ns_per_tick_32; /* nanoseconds per tick, 32 fraction bits */
-} process_clock; /* constant once calibrated */
+struct clock_rate clock_rate;
 
 static pthread_once_t calibrated = PTHREAD_ONCE_INIT;
 
-static uint64_t system_clock_ns(void)
+uint64_t clock_system_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
-/* Waits for earlier loads, so that a time taken after a message was received is not before the time
- * at which it was sent. */
-static uint64_t counter_read(void)
-{
-    unsigned processor;
-
-    return __rdtscp(&processor);
 }
 
 static bool counter_is_invariant(void)
@@ -47,8 +33,6 @@ static bool counter_is_invariant(void)
 
     if (__get_cpuid(0x80000000u, &a, &b, &c, &d) == 0 || a < 0x80000007u)
         return false;
-    if (__get_cpuid(0x80000001u, &a, &b, &c, &d) == 0 || (d & (1u << 27)) == 0)
-        return false; /* no rdtscp */
     return __get_cpuid(0x80000007u, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
 }
 
@@ -71,7 +55,7 @@ static void reading_take(uint64_t *counter, uint64_t *ns)
     uint64_t best = UINT64_MAX;
 
     for (int i = 0; i < 8; i++) {
-        uint64_t before = counter_read(), now = system_clock_ns(), after = counter_read();
+        uint64_t before = __rdtsc(), now = clock_system_ns(), after = __rdtsc();
 
         if (after - before < best) {
             best = after - before;
@@ -88,16 +72,16 @@ static void calibrate(void)
     if (!counter_is_invariant() || !kernel_trusts_counter())
         return;
     reading_take(&counter_first, &first_ns);
-    while (system_clock_ns() - first_ns < CALIBRATION_NS)
+    while (clock_system_ns() - first_ns < CALIBRATION_NS)
         __builtin_ia32_pause();
     reading_take(&counter_final, &final_ns);
     if (counter_final <= counter_first || final_ns <= first_ns)
         return;
-    process_clock.counter_base = counter_final;
-    process_clock.base_ns = final_ns;
-    process_clock.ns_per_tick_32 =
+    clock_rate.counter_base = counter_final;
+    clock_rate.base_ns = final_ns;
+    clock_rate.ns_per_tick_32 =
         (uint64_t)(((uint128)(final_ns - first_ns) << 32) / (counter_final - counter_first));
-    process_clock.uses_counter = process_clock.ns_per_tick_32 > 0;
+    clock_rate.uses_counter = clock_rate.ns_per_tick_32 > 0;
 }
 
 void clock_open(void)
@@ -105,21 +89,4 @@ void clock_open(void)
     int result = pthread_once(&calibrated, calibrate);
 
     assert(result == 0);
-}
-
-bool clock_uses_counter(void)
-{
-    return process_clock.uses_counter;
-}
-
-uint64_t clock_now_ns(void)
-{
-    if (!process_clock.uses_counter)
-        return system_clock_ns();
-    /* Counters of different processors differ by a few ticks at most; before the base is as good
-     * as at the base. */
-    uint64_t counter = counter_read();
-    uint64_t ticks = counter > process_clock.counter_base ? counter - process_clock.counter_base : 0;
-    return process_clock.base_ns
-         + (uint64_t)(((uint128)ticks * process_clock.ns_per_tick_32) >> 32);
 }

@@ -36,7 +36,9 @@ const char               *io_backend_name(const struct io *io);
 const char               *io_features_text(const struct io *io); /* what the probe found */
 
 /* ---- time and chance (virtual in the simulated backend) ---- */
-uint64_t io_now_ns(struct io *io);      /* monotonic, about 10 ns to read */
+/* Monotonic, about 10 ns to read. Between threads it may be behind by some tens of nanoseconds, so
+ * the difference of two threads' readings is to be clamped at zero. */
+uint64_t io_now_ns(struct io *io);
 uint64_t io_random(struct io *io);
 uint64_t io_wall_clock_ns(struct io *io);
 

@@ -205,7 +205,6 @@ static void group_note(struct replay *replay, const struct group *group, uint64_
     const struct wal_group_header *header = group->header;
     struct findings *findings = &replay->findings;
 
-    findings->log_id_max = max_u64(findings->log_id_max, le64_get(header->log_id));
     if (group->record_count > 0)
         findings->data_group = findings->next_number;
     findings->is_sealed = header->kind == WAL_GROUP_SEAL
@@ -309,6 +308,11 @@ static enum kiwi_status groups_replay(struct replay *replay, struct wal_recovery
         struct group group;
 
         TRY(ring_find(replay, &header, &position));
+        if (header == NULL) {
+            /* Once more, lest one bad transfer end the log here. */
+            window_forget(&replay->window);
+            TRY(ring_find(replay, &header, &position));
+        }
         if (header != NULL) {
             group = group_of(replay, header);
             group.path = io_file_path(wal->ring_file);

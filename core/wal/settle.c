@@ -33,7 +33,6 @@ static enum kiwi_status ring_scan(struct wal *wal, struct window *window,
         if (header == NULL)
             continue;
         findings->mark_group = max_u64(findings->mark_group, le64_get(header->durable_group));
-        findings->log_id_max = max_u64(findings->log_id_max, le64_get(header->log_id));
         if (leftovers->count == WAL_SLOT_COUNT)
             return FAIL(KIWI_CORRUPT, "%s: group %" PRIu64 " is damaged or missing, but more than "
                         "%u later ones are there", io_file_path(wal->ring_file),
@@ -106,7 +105,8 @@ static enum kiwi_status rescue_write(struct wal *wal, struct findings *findings,
 enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findings *findings)
 {
     struct leftovers leftovers = { .count = 0 };
-    uint64_t         life_step = wal->life_is_damaged ? WAL_LIFE_COUNT : 1;
+    /* The damaged slot may have held the life after the newest known. */
+    uint64_t life_step = wal->life_is_damaged ? 2 : 1;
 
     if (!findings->is_sealed) {
         TRY(ring_scan(wal, window, findings, &leftovers));
@@ -121,8 +121,8 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
     for (uint32_t i = 0; i < findings->rescue_count; i++)
         TRY(rescue_write(wal, findings, &findings->rescues[i],
                          findings->last_is_open && i + 1 == findings->rescue_count));
-    /* The life may change only when the ring has everything: it makes the tail void. The sync also
-     * covers groups that the dead process wrote and nobody saw finished. */
-    TRY(io_file_sync(wal->ring_file));
-    return wal_life_begin(wal, max_u64(wal->log_id, findings->log_id_max) + life_step);
+    /* The new life makes the tail void. Its one sync covers all that was written before, also groups
+     * that the dead process wrote and nobody saw finished. Should the power go before it is done,
+     * what only the tail had may be lost, as it would have been without this recovery. */
+    return wal_life_begin(wal, wal->log_id + life_step);
 }

@@ -106,6 +106,8 @@ struct window {
 
 void window_open(struct window *window, struct wal *wal);
 void window_close(struct window *window);
+/* Forgets what it holds: the device is asked again. */
+void window_forget(struct window *window);
 /* Contiguous bytes of the ring file; *out is good until the next call. */
 MUST_USE enum kiwi_status window_get(struct window *window, uint64_t offset, uint64_t bytes,
                                      const uint8_t **out);
@@ -132,7 +134,6 @@ struct findings {
     uint64_t       previous_checksum; /* of the last group; 0: none was found */
     uint64_t       mark_group;        /* the highest verified durable-up-to mark */
     uint64_t       data_group;        /* the last group that has records */
-    uint64_t       log_id_max;
     struct rescue *rescues;           /* owned; in order */
     uint32_t       rescue_count, rescue_capacity;
     bool           last_is_open;      /* the last rescued group was never closed */

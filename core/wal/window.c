@@ -84,6 +84,11 @@ static enum kiwi_status read_wide(struct window *window, uint64_t bytes, uint64_
     return KIWI_OK;
 }
 
+void window_forget(struct window *window)
+{
+    window->bytes = 0;
+}
+
 enum kiwi_status window_get(struct window *window, uint64_t offset, uint64_t bytes,
                             const uint8_t **out)
 {

@@ -1,4 +1,4 @@
-foreach(part append recovery damage)
+foreach(part append recovery damage crash)
   kiwi_test(wal_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/wal_${part}.c ${CMAKE_CURRENT_LIST_DIR}/wal_harness.c
             LINK room_wal)
 endforeach()

@@ -283,6 +283,63 @@ static void closed_groups_wait_for_their_turn(void **state)
     harness_close(&harness);
 }
 
+/* Goal: no two groups in flight may overlap on the device. Method: everything is trimmed while a
+ * group is out; the ring is filled until it refuses. */
+static void space_of_a_group_in_flight_is_not_given_out(void **state)
+{
+    struct harness    harness;
+    struct wal_group *slow, *group;
+    enum wal_verdict  verdict;
+
+    (void)state;
+    harness_open(&harness, 64 << 10, 64 << 10);
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_int_equal(harness_append(&harness), WAL_APPENDED);
+        slow = harness_cut(&harness);
+        if (i < 9)
+            harness_group_write(&harness, slow);
+    }
+    for (uint32_t i = 0; i < 40; i++) {
+        wal_trim(harness.wal, wal_position_now(harness.wal));
+        verdict = harness_append(&harness);
+        if (verdict == WAL_NO_ROOM)
+            break;
+        group = harness_cut(&harness);
+        assert_true(group->request.offset + group->request.bytes <= slow->request.offset
+                    || slow->request.offset + slow->request.bytes <= group->request.offset);
+        harness_group_write(&harness, group);
+    }
+    assert_int_equal(verdict, WAL_NO_ROOM);
+    harness_group_write(&harness, slow);
+    wal_trim(harness.wal, wal_position_now(harness.wal));
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    harness_close(&harness);
+}
+
+static void padding_is_zero(void **state)
+{
+    struct harness    harness;
+    struct wal_group *group;
+
+    (void)state;
+    harness_open(&harness, 256 << 10, 64 << 10);
+    for (uint32_t i = 0; i < 30; i++) {
+        const uint8_t *bytes;
+        uint64_t       used;
+
+        for (uint32_t j = 0; j < 60 - 2 * i; j++)
+            assert_int_equal(harness_append(&harness), WAL_APPENDED);
+        used = wal_staged_bytes(harness.wal);
+        group = harness_cut(&harness);
+        bytes = group->request.buffer;
+        for (uint64_t at = used; at < group->request.bytes; at++)
+            assert_int_equal(bytes[at], 0);
+        harness_group_write(&harness, group);
+        harness_trim(&harness);
+    }
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +354,8 @@ int main(void)
         cmocka_unit_test(ring_wraps_many_times),
         cmocka_unit_test(mark_is_cut_once_for_what_became_durable),
         cmocka_unit_test(closed_groups_wait_for_their_turn),
+        cmocka_unit_test(space_of_a_group_in_flight_is_not_given_out),
+        cmocka_unit_test(padding_is_zero),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

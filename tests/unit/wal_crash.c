@@ -1,0 +1,330 @@
+/*
+ * wal_crash.c: the log on the simulated disk. The power goes or the process dies at any operation;
+ * then what was durable (after the death of the process: what was appended) is replayed, in order,
+ * and nothing that was never appended.
+ */
+#include "tests/unit/wal_harness.h"
+
+#include <stdlib.h>
+
+#include "io/simulated.h"
+
+#define RING_BYTES (256ull << 10)
+#define TAIL_BYTES (64ull << 10)
+
+struct machine {
+    struct simulation *simulation;
+    struct harness     harness;
+    struct io_queue   *queue;
+    struct wal_group  *in_flight[WAL_GROUPS_IN_FLIGHT];
+    uint64_t           chance;
+    uint64_t           safe; /* survives the death of the process */
+};
+
+/* ---- driving groups through a queue ---- */
+
+static void group_on_written(struct io_request *request)
+{
+    struct wal_group *group = container_of(request, struct wal_group, request);
+    struct machine   *machine = group->taker;
+
+    for (uint32_t i = 0; i < WAL_GROUPS_IN_FLIGHT; i++)
+        if (machine->in_flight[i] == group)
+            machine->in_flight[i] = NULL;
+    wal_group_done(machine->harness.wal, group);
+}
+
+static void group_start(struct machine *machine, struct wal_group *group)
+{
+    uint32_t place = 0;
+
+    if (group == NULL)
+        return;
+    while (machine->in_flight[place] != NULL)
+        place++;
+    machine->in_flight[place] = group;
+    group->taker = machine;
+    group->request.done = group_on_written;
+    io_queue_add(machine->queue, &group->request);
+}
+
+/* ---- lives ---- */
+
+static void machine_open(struct machine *machine, uint64_t seed)
+{
+    const struct simulation_options options = { .seed = seed, .short_transfer_per_million = 1000 };
+
+    *machine = (struct machine){ .chance = seed };
+    assert_int_equal(simulation_open(&options, &machine->simulation), KIWI_OK);
+    assert_int_equal(io_directory_create(simulation_io(machine->simulation), "/db"), KIWI_OK);
+    assert_int_equal(io_directory_sync(simulation_io(machine->simulation), "/db"), KIWI_OK);
+    assert_int_equal(io_directory_sync(simulation_io(machine->simulation), "/"), KIWI_OK);
+    harness_open_on(&machine->harness, simulation_io(machine->simulation), "/db", RING_BYTES,
+                    TAIL_BYTES);
+}
+
+static enum kiwi_status machine_start(struct machine *machine)
+{
+    enum kiwi_status status = harness_reopen(&machine->harness);
+
+    if (status == KIWI_OK)
+        status = io_queue_open(simulation_io(machine->simulation), 8, &machine->queue);
+    return status;
+}
+
+/* Ends the machine or the process, and frees what the dead process had. */
+static void machine_end(struct machine *machine, bool is_power_cut)
+{
+    if (is_power_cut)
+        simulation_crash(machine->simulation);
+    else
+        simulation_kill(machine->simulation);
+    io_queue_close(machine->queue); /* calls done of what was in flight */
+    machine->queue = NULL;
+    for (uint32_t i = 0; i < WAL_GROUPS_IN_FLIGHT; i++)
+        assert_null(machine->in_flight[i]);
+    harness_drop(&machine->harness);
+}
+
+static void machine_close(struct machine *machine)
+{
+    machine_end(machine, false);
+    simulation_close(machine->simulation);
+}
+
+static bool step_append(struct machine *machine, uint64_t dice)
+{
+    struct harness  *harness = &machine->harness;
+    enum wal_verdict verdict;
+
+    if (dice % 2 == 0)
+        verdict = harness_append(harness);
+    else
+        verdict = harness_append_batch(harness, (uint32_t)(dice >> 8) % 25 + 1,
+                                       (uint32_t)(dice >> 16) % 4);
+    if (verdict == WAL_STOPPED)
+        return false;
+    if (verdict == WAL_APPENDED && !wal_needs_write(harness->wal))
+        machine->safe = wal_appended_sequence(harness->wal);
+    return true;
+}
+
+/* One thing that a shard does. False: the machine has stopped. */
+static bool step(struct machine *machine)
+{
+    struct harness *harness = &machine->harness;
+    uint64_t        dice = harness_random(&machine->chance);
+    bool            goes_on = true;
+
+    switch (dice % 16) {
+    case 0: case 1:
+        io_queue_poll(machine->queue, UINT64_MAX);
+        break;
+    case 2: case 3: case 4:
+        if (wal_groups_out(harness->wal) < WAL_GROUPS_IN_FLIGHT)
+            group_start(machine, wal_group_cut(harness->wal));
+        break;
+    case 5:
+        io_queue_poll(machine->queue, 0);
+        break;
+    case 6:
+        group_start(machine, wal_mark_cut(harness->wal, (dice >> 32) % 4 == 0));
+        break;
+    case 7:
+        if ((dice >> 32) % 4 == 0 || wal_ring_used_bytes(harness->wal) > RING_BYTES / 2)
+            harness_trim(harness);
+        break;
+    default:
+        goes_on = step_append(machine, dice >> 4);
+        break;
+    }
+    if (!wal_needs_write(harness->wal))
+        machine->safe = wal_appended_sequence(harness->wal);
+    machine->safe = max_u64(machine->safe, wal_durable_sequence(harness->wal));
+    return goes_on && wal_status(harness->wal) == KIWI_OK;
+}
+
+/* What has to be there after an end, and what may be. */
+struct bounds {
+    uint64_t durable, safe, appended;
+};
+
+static struct bounds bounds_of(const struct machine *machine)
+{
+    const struct harness *harness = &machine->harness;
+
+    return (struct bounds){
+        .durable = max_u64(wal_durable_sequence(harness->wal), harness->sequence_after),
+        .safe = max_u64(machine->safe, harness->sequence_after),
+        .appended = wal_appended_sequence(harness->wal),
+    };
+}
+
+static void bounds_hold(const struct machine *machine, struct bounds bounds, bool was_power_cut)
+{
+    const struct harness *harness = &machine->harness;
+
+    assert_true(harness->replayed_last >= (was_power_cut ? bounds.durable : bounds.safe));
+    assert_true(harness->replayed_last <= bounds.appended);
+    assert_int_equal(wal_appended_sequence(harness->wal), harness->replayed_last);
+    assert_int_equal(wal_durable_sequence(harness->wal), harness->replayed_last);
+}
+
+/* Goal: as the file says. Method: a scripted life of a few hundred steps, ended before operation n
+ * for every n; then recovered, ended again during the recovery's own operations, and recovered. */
+static void life_ended_at_every_operation_is_recovered(void **state)
+{
+    uint64_t seed = harness_seed();
+
+    (void)state;
+    for (uint32_t is_power_cut = 0; is_power_cut < 2; is_power_cut++)
+        for (uint64_t n = 1; n <= 150; n++) {
+            struct machine machine;
+            struct bounds  bounds = { 0, 0, 0 };
+            uint64_t       before;
+
+            machine_open(&machine, seed);
+            before = simulation_operations(machine.simulation);
+            simulation_stop_at(machine.simulation, before + n);
+            if (machine_start(&machine) == KIWI_OK) {
+                for (uint32_t i = 0; i < 400 && step(&machine); i++)
+                    continue;
+                bounds = bounds_of(&machine);
+            }
+            machine_end(&machine, is_power_cut);
+            simulation_stop_at(machine.simulation,
+                               simulation_operations(machine.simulation) + 1 + n % 12);
+            if (machine_start(&machine) != KIWI_OK || is_power_cut) {
+                machine_end(&machine, is_power_cut);
+                assert_int_equal(machine_start(&machine), KIWI_OK);
+            }
+            bounds_hold(&machine, bounds, is_power_cut);
+            machine_close(&machine);
+        }
+}
+
+/* Goal: a log is there or not, never half. Method: creation ends at each of its operations, with
+ * many draws of what a crash keeps. */
+static void creation_ended_at_any_operation_can_be_repeated(void **state)
+{
+    uint64_t seed = harness_seed();
+
+    (void)state;
+    for (uint32_t i = 0; i < 400; i++) {
+        struct machine machine;
+
+        machine_open(&machine, seed + i);
+        simulation_stop_at(machine.simulation, simulation_operations(machine.simulation) + i % 20);
+        (void)machine_start(&machine);
+        machine_end(&machine, i % 3 != 0);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        assert_int_equal(machine.harness.replayed_last, 0);
+        assert_int_equal(harness_append(&machine.harness), WAL_APPENDED);
+        machine_end(&machine, false);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        assert_int_equal(machine.harness.replayed_last, 1);
+        machine_close(&machine);
+    }
+}
+
+/* Goal: lives follow each other. Method: many lives of one log, each ended at a random operation, by
+ * power cut or death of the process; recoveries are ended too. */
+static void lives_of_random_length_follow_each_other(void **state)
+{
+    uint64_t seed = harness_seed();
+
+    (void)state;
+    for (uint32_t run = 0; run < 30; run++) {
+        struct machine machine;
+        struct bounds  bounds = { 0, 0, 0 };
+        bool           was_power_cut = false;
+
+        machine_open(&machine, seed * 1000 + run);
+        machine.harness.large_every = run % 3 == 0 ? 97 : 0;
+        machine.harness.large_bytes = 40 << 10;
+        for (uint32_t life = 0; life < 40; life++) {
+            uint64_t length = harness_random(&machine.chance) % 80 + 1;
+            bool     is_power_cut = harness_random(&machine.chance) % 2 == 0;
+
+            simulation_stop_at(machine.simulation,
+                               simulation_operations(machine.simulation) + length);
+            if (machine_start(&machine) == KIWI_OK) {
+                bounds_hold(&machine, bounds, was_power_cut);
+                was_power_cut = false;
+                machine.safe = wal_appended_sequence(machine.harness.wal);
+                for (uint32_t i = 0; i < 400 && step(&machine); i++)
+                    continue;
+                bounds = bounds_of(&machine);
+            }
+            /* Once the power went, what only the tail had may be gone. */
+            was_power_cut |= is_power_cut;
+            machine_end(&machine, is_power_cut);
+        }
+        simulation_stop_at(machine.simulation, 0);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        bounds_hold(&machine, bounds, was_power_cut);
+        machine_close(&machine);
+    }
+}
+
+/* Goal: an error of the device, once or for good, stops the log and loses nothing that was durable. */
+static void error_of_any_operation_stops_the_log(void **state)
+{
+    uint64_t seed = harness_seed();
+
+    (void)state;
+    for (uint64_t n = 1; n < 150; n++) {
+        struct machine machine;
+        struct bounds  bounds = { 0, 0, 0 };
+
+        machine_open(&machine, seed + n);
+        simulation_fail_at(machine.simulation, simulation_operations(machine.simulation) + n,
+                           n % 2 == 0 ? KIWI_IO : KIWI_FULL, n % 3 == 0);
+        if (machine_start(&machine) == KIWI_OK) {
+            for (uint32_t i = 0; i < 300 && step(&machine); i++)
+                continue;
+            bounds = bounds_of(&machine);
+        }
+        simulation_fail_at(machine.simulation, 0, KIWI_OK, false);
+        machine_end(&machine, n % 2);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        bounds_hold(&machine, bounds, true);
+        machine_close(&machine);
+    }
+}
+
+/* A sealed log that was not touched since is recovered as such, from any simulated crash. */
+static void seal_survives_a_power_cut(void **state)
+{
+    struct machine machine;
+
+    (void)state;
+    machine_open(&machine, harness_seed());
+    assert_int_equal(machine_start(&machine), KIWI_OK);
+    assert_int_equal(harness_append_batch(&machine.harness, 5, 2), WAL_APPENDED);
+    group_start(&machine, wal_group_cut(machine.harness.wal));
+    while (io_queue_pending(machine.queue) != 0)
+        io_queue_poll(machine.queue, UINT64_MAX);
+    group_start(&machine, wal_mark_cut(machine.harness.wal, true));
+    while (io_queue_pending(machine.queue) != 0)
+        io_queue_poll(machine.queue, UINT64_MAX);
+    assert_int_equal(wal_durable_sequence(machine.harness.wal), 5);
+    machine_end(&machine, true);
+    assert_int_equal(machine_start(&machine), KIWI_OK);
+    assert_true(machine.harness.recovery.was_sealed);
+    assert_int_equal(machine.harness.replayed_last, 5);
+    machine_close(&machine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(life_ended_at_every_operation_is_recovered),
+        cmocka_unit_test(creation_ended_at_any_operation_can_be_repeated),
+        cmocka_unit_test(lives_of_random_length_follow_each_other),
+        cmocka_unit_test(error_of_any_operation_stops_the_log),
+        cmocka_unit_test(seal_survives_a_power_cut),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

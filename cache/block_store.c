@@ -314,7 +314,8 @@ bool block_store_insert(struct block_store *store, const struct block_key *key, 
 
     if (block.size == 0 || block.size > BLOCK_BYTES_MAX || block_store_has(store, key))
         return true;
-    if (!is_offer && key->tier == KIWI_TIER_BLOCK && ghost_take(&store->ghost, (uint32_t)key->hash)) {
+    if (!is_offer && key->tier == KIWI_TIER_BLOCK
+        && ghost_take(&store->ghost, (uint32_t)key->hash)) {
         store->ghost_hits++;
         kind = LOG_MAIN;
     }

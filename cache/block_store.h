@@ -4,12 +4,12 @@
  *   segment:  | frame 0 | frame 1 | ...free... | slot 1 | slot 0 |
  *
  * Small    data blocks start in a small first-in-first-out log. The second access for another
- *          record, or by another scan, marks the block; when its turn comes, a marked block moves to
- *          the main log, an unmarked one leaves and its ghost stays. A ghost's block goes straight
- *          to the main log. After S3-FIFO (Yang et al., SOSP'23); the condition on the record is
- *          ours: the record itself is in the record log already.
- * Main     and the index and filter logs are CLOCK over a log: reclaiming the oldest segment appends
- *          blocks of a frequency above 0 again with one less.
+ *          record, or by another scan, marks the block; when its turn comes, a marked block moves
+ *          to the main log, an unmarked one leaves and its ghost stays. A ghost's block goes
+ *          straight to the main log. After S3-FIFO (Yang et al., SOSP'23); the condition on the
+ *          record is ours: the record itself is in the record log already.
+ * Main     and the index and filter logs are CLOCK over a log: reclaiming the oldest segment
+ *          appends blocks of a frequency above 0 again with one less.
  * Large    blocks above an eighth of a segment have a segment of just their size.
  * Pins     a segment with a pinned block is skipped when its turn comes.
  * Tables   each table's blocks form a list. Dropping a table hides it at once and moves its list to

@@ -25,9 +25,10 @@ struct cache_options {
 
 MUST_USE enum kiwi_status cache_open(const struct cache_options *options, struct cache **out);
 void     cache_close(struct cache *cache); /* NULL is fine */
-void     cache_budget_set(struct cache *cache, uint64_t budget_bytes); /* evicts at once if smaller */
+/* Evicts at once if the budget is smaller than before. */
+void     cache_budget_set(struct cache *cache, uint64_t budget_bytes);
 uint64_t cache_bytes(const struct cache *cache); /* taken from the host, free segments included */
-/* Takes the whole budget now, so that first touches (5 ms a huge page) delay no insert. Optional. */
+/* Takes the whole budget now, so that first touches (5 ms a huge page) delay nothing later. */
 void     cache_prefault(struct cache *cache);
 
 /* ---- records: newest versions of keys that live in tables ---- */
@@ -43,8 +44,8 @@ bool cache_record_find(struct cache *cache, uint64_t hash, struct bytes key,
                        struct cached_record *out);
 /*
  * A get that goes to the device takes the stamp of its key first and hands it to the insert: if the
- * key (or one that shares its stamp) was written in between, the insert does nothing, so that a slow
- * read never overwrites a newer truth.
+ * key (or one that shares its stamp) was written in between, the insert does nothing, so that a
+ * slow read never overwrites a newer truth.
  */
 uint32_t cache_record_stamp(const struct cache *cache, uint64_t hash);
 void     cache_record_insert(struct cache *cache, uint64_t hash, struct bytes key,
@@ -58,13 +59,14 @@ void     cache_record_drop(struct cache *cache, uint64_t hash, struct bytes key)
 const uint8_t *cache_block_find(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                                 uint64_t offset, uint64_t record_hash);
 /* Copies the block in; may decide not to (then a find misses). Already there: nothing happens.
- * block does not stand in the cache itself (a record's value may: it is copied before it could go). */
+ * block must not stand in the cache itself (a record's value may: it is copied first). */
 void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                         uint64_t offset, const uint8_t *block, uint32_t bytes);
-/* As insert, but only into free room: warms the cache with freshly written blocks without evicting. */
+/* As insert, but only into free room: warms the cache with fresh blocks, evicts nothing. */
 void cache_block_offer(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                        uint64_t offset, const uint8_t *block, uint32_t bytes);
-bool cache_has_room(const struct cache *cache, uint64_t bytes); /* an offer of bytes would be taken */
+/* An offer of so many bytes would be taken. */
+bool cache_has_room(const struct cache *cache, uint64_t bytes);
 /* Find and hold in place over token releases. NULL: not there. */
 struct cache_block *cache_block_pin(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                                     uint64_t offset);

@@ -118,7 +118,9 @@ static inline uint32_t index_frequency(struct index_place place)
 static inline void index_frequency_set(struct index_place place, uint32_t frequency)
 {
     assert_slow(frequency <= INDEX_FREQUENCY_MAX);
-    place.line->meta = (place.line->meta & ~(3u << (2 * place.slot))) | frequency << (2 * place.slot);
+    uint32_t shift = 2 * place.slot;
+
+    place.line->meta = (place.line->meta & ~(3u << shift)) | frequency << shift;
 }
 
 /* Stops writing at the maximum, so that hot lines stay clean. */

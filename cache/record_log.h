@@ -1,11 +1,11 @@
 /*
  * record_log.h: newest versions of keys, appended to segments and found through an index.
  *
- *   record:  | sequence 56, value size high 8 | hash32 | key size 16, value size low 16 | key | value |
+ *   | sequence 56, value size high 8 | hash32 | key size 16, value size low 16 | key | value |
  *
- * Small    new records are appended to a small run, those with a ghost to the main one. A record that
- *          was found while it was in the small run moves to the main one, the others leave and
- *          their ghosts stay (S3-FIFO, SOSP'23; against one CLOCK it saves a seventh of the misses).
+ * Small    new records are appended to a small run, those with a ghost to the main one. A record
+ *          that was found while it was in the small run moves to the main one, the others leave
+ *          and their ghosts stay (S3-FIFO, SOSP'23; a seventh fewer misses than one CLOCK).
  * Main     records with a frequency above 0 are appended again with one less: CLOCK, over a log.
  *          Any size fits and nothing fragments.
  * Reclaim  takes the oldest segment (or one that is mostly dead), a few records at a time.

@@ -94,8 +94,8 @@ struct segment *segment_pool_straggler(struct segment_pool *pool);
 void segment_list_append(struct segment_list *list, struct segment *segment);
 void segment_list_remove(struct segment_list *list, struct segment *segment);
 /*
- * The segment to reclaim first: the oldest without pins, or the deadest of the old ones if much in it
- * is dead (then what lives in it is worth keeping: keeps_all). Taken off the list. NULL: none.
+ * The segment to reclaim first: the oldest without pins, or the deadest of the old ones if much in
+ * it is dead (then what lives in it is worth keeping: keeps_all). Taken off the list. NULL: none.
  */
 struct segment *segment_list_victim(struct segment_list *list, const struct segment *head,
                                     uint32_t segment_bytes, bool *keeps_all);

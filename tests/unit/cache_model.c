@@ -202,7 +202,8 @@ static void step_block(struct world *world, bool is_offer)
     uint64_t offset = random_below(&world->random, BLOCK_COUNT) * 4096;
     uint32_t bytes = block_bytes(table_id, offset);
     uint64_t record = random_below(&world->random, 3);
-    const uint8_t *block = cache_block_find(world->cache, tier_of(offset), table_id, offset, record);
+    const uint8_t *block =
+        cache_block_find(world->cache, tier_of(offset), table_id, offset, record);
 
     if (block != NULL) {
         assert_true(is_filled(block, bytes, hash_mix(table_id, offset)));

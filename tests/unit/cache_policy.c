@@ -548,7 +548,7 @@ struct simulation {
     uint64_t      random;
     uint64_t      record_count;
     uint32_t      record_bytes;
-    double        theta, zeta, alpha, eta; /* zipfian, after Gray et al., SIGMOD'94; theta 0: even */
+    double        theta, zeta, alpha, eta; /* zipfian as in Gray et al., SIGMOD'94; 0: even */
     uint64_t      reads, device_reads;
 };
 

@@ -100,6 +100,21 @@ static uint64_t window_end(const struct job_window *window)
     return window->offset + window->bytes;
 }
 
+static bool window_has_all(const struct job_window *window, const struct table *table,
+                           struct block_ref ref)
+{
+    return window_has(window, table, ref.offset) && ref.offset + ref.bytes <= window_end(window);
+}
+
+/* Which of the two windows the block is in, whole if that can be, or else by its front. */
+static uint32_t window_of(const struct job_window *windows, const struct table *table,
+                          struct block_ref ref)
+{
+    if (window_has_all(&windows[0], table, ref) || window_has_all(&windows[1], table, ref))
+        return window_has_all(&windows[0], table, ref) ? 0 : 1;
+    return window_has(&windows[1], table, ref.offset) ? 1 : 0;
+}
+
 /* A window of data that begins at offset and holds at least a block of block_bytes. */
 static struct stretch data_stretch(const struct job *job, const struct table *table,
                                    uint64_t offset, uint32_t block_bytes)
@@ -165,7 +180,7 @@ static enum kiwi_status input_data_block(struct job_input *input, struct block_r
 {
     const struct table *table = input_table(input);
     uint64_t            end = ref.offset + ref.bytes;
-    uint32_t            which = window_has(&input->data[1], table, ref.offset) ? 1 : 0;
+    uint32_t            which = window_of(input->data, table, ref);
     struct job_window  *now = &input->data[which], *other = &input->data[1 - which];
 
     if (!window_has(now, table, ref.offset)) {
@@ -203,7 +218,7 @@ static enum kiwi_status input_index_block(struct job_input *input, struct block_
 
     if (window->state == WINDOW_READING)
         return KIWI_OK;
-    if (window_has(window, table, ref.offset) && ref.offset + ref.bytes <= window_end(window)) {
+    if (window_has_all(window, table, ref)) {
         *block = window->data + (ref.offset - window->offset);
         return KIWI_OK;
     }

@@ -1,0 +1,376 @@
+/*
+ * compact_job.c: flushes and compactions from end to end, against a model.
+ *
+ * After every single publish each key is read at each live snapshot and now, through memtables and
+ * versions as a shard does it.
+ */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "compact_harness.h"
+#include "core/base/memory.h"
+
+static uint64_t seed_given(void)
+{
+    const char *text = getenv("KIWI_SEED");
+    uint64_t    seed = text != NULL ? strtoull(text, NULL, 0) : 4711;
+
+    print_message("seed %" PRIu64 "\n", seed);
+    return seed;
+}
+
+static struct harness_options small(uint64_t seed)
+{
+    return (struct harness_options){
+        .seed = seed,
+        .key_count = 400,
+        .table_bytes = 40 << 10,
+        .window_bytes = 32 << 10,
+        .value_bytes_max = 200,
+        .has_snapshots = true,
+    };
+}
+
+static struct pick_options picks(void)
+{
+    return (struct pick_options){
+        .level0_run_max = 3,
+        .level_run_max = 3,
+        .memtable_bytes = 20000,
+        .last_level_ratio = 0.5,
+    };
+}
+
+static void write_many(struct harness *harness, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        harness_write(harness);
+        if (i % 64 == 0)
+            harness_snapshots_change(harness);
+    }
+}
+
+/* Writes, freezes and flushes, several times. */
+static void flush_many(struct harness *harness, uint32_t flushes, uint32_t writes)
+{
+    for (uint32_t i = 0; i < flushes; i++) {
+        struct harness_run run = { 0 };
+
+        write_many(harness, writes);
+        harness_freeze(harness);
+        assert_true(harness_flush(harness, 1, &run));
+    }
+}
+
+static void a_flush_of_nothing_publishes_an_empty_edit(void **state)
+{
+    struct harness_options options = small(1);
+    struct harness        *harness = harness_open(&options);
+    struct harness_run     run = { 0 };
+
+    (void)state;
+    harness_freeze(harness);
+    assert_true(harness_flush(harness, 1, &run));
+    assert_int_equal(harness->publishes, 1);
+    assert_int_equal(harness->outputs, 0);
+    assert_int_equal(version_present(harness->set)->level_count, 0);
+    harness_close(harness);
+}
+
+static void a_flush_makes_one_run_of_level_zero(void **state)
+{
+    struct harness_options options = small(2);
+    struct harness        *harness = harness_open(&options);
+    struct harness_run     run = { 0 };
+
+    (void)state;
+    write_many(harness, 3000);
+    harness_freeze(harness);
+    assert_true(harness_flush(harness, 1, &run));
+    assert_int_equal(harness->publishes, 1);
+    assert_int_equal(version_present(harness->set)->levels[0].run_count, 1);
+    assert_true(version_present(harness->set)->levels[0].runs[0]->table_count > 1);
+    assert_int_equal(run.counters.entries_in,
+                     run.counters.entries_out + run.counters.entries_dropped);
+    harness_reopen_tables(harness);
+    harness_close(harness);
+}
+
+static void several_memtables_flush_into_one_run(void **state)
+{
+    struct harness_options options = small(3);
+    struct harness        *harness = harness_open(&options);
+    struct harness_run     run = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        write_many(harness, 700);
+        harness_freeze(harness);
+    }
+    write_many(harness, 100);
+    assert_true(harness_flush(harness, 3, &run));
+    assert_int_equal(version_present(harness->set)->levels[0].run_count, 1);
+    assert_true(run.counters.entries_dropped > 0);
+    harness_check(harness);
+    harness_close(harness);
+}
+
+static void a_compaction_publishes_as_it_goes(void **state)
+{
+    struct harness_options options = small(4);
+    struct harness        *harness;
+    struct compaction_plan plan = { .reason = COMPACTION_RUNS, .target_level = 1 };
+    struct harness_run     run = { 0 };
+    uint64_t               before;
+
+    (void)state;
+    options.has_snapshots = false;
+    harness = harness_open(&options);
+    for (int i = 0; i < 4; i++) {
+        for (uint32_t k = 0; k < options.key_count; k++)
+            harness_put(harness, k, ENTRY_PUT, 2000);
+        flush_many(harness, 1, 500);
+    }
+    plan.source_run_count = 4;
+    plan.is_bottom = true;
+    before = harness->publishes;
+    assert_true(harness_compact(harness, &plan, &run));
+    assert_true(harness->publishes - before > 2);
+    assert_int_equal(version_present(harness->set)->levels[0].run_count, 0);
+    assert_int_equal(version_present(harness->set)->levels[1].run_count, 1);
+    assert_true(run.counters.read_bytes_level[0] > 0);
+    assert_int_equal(run.counters.entries_in,
+                     run.counters.entries_out + run.counters.entries_dropped);
+    harness_reopen_tables(harness);
+    harness_close(harness);
+}
+
+static void everything_deleted_leaves_no_table_at_the_bottom(void **state)
+{
+    struct harness_options options = small(5);
+    struct harness        *harness;
+    struct compaction_plan plan = { .reason = COMPACTION_RUNS, .target_level = 2,
+                                    .source_run_count = 2, .is_bottom = true };
+    struct harness_run     run = { 0 };
+
+    (void)state;
+    options.has_snapshots = false;
+    harness = harness_open(&options);
+    flush_many(harness, 1, 2000);
+    for (uint32_t i = 0; i < options.key_count; i++)
+        harness_put(harness, i, ENTRY_DELETE, 0);
+    harness_freeze(harness);
+    assert_true(harness_flush(harness, 1, &run));
+    assert_true(harness_compact(harness, &plan, &run));
+    assert_int_equal(version_present(harness->set)->level_count, 0);
+    assert_int_equal(run.counters.entries_out, 0);
+    assert_true(run.counters.tombstones_dropped >= options.key_count);
+    harness_close(harness);
+}
+
+static void disjoint_runs_are_moved_without_being_read(void **state)
+{
+    struct harness_options options = small(6);
+    struct harness        *harness;
+    struct compaction_plan plan = { .reason = COMPACTION_RUNS, .target_level = 1,
+                                    .source_run_count = 4, .is_bottom = true };
+    struct harness_run     run = { 0 };
+
+    (void)state;
+    options.has_snapshots = false;
+    harness = harness_open(&options);
+    for (uint32_t part = 0; part < 4; part++) {
+        for (uint32_t i = 0; i < 100; i++)
+            harness_put(harness, part * 100 + i, ENTRY_PUT, 300);
+        harness_freeze(harness);
+        assert_true(harness_flush(harness, 1, &run));
+    }
+    assert_true(harness_compact(harness, &plan, &run));
+    assert_int_equal(run.counters.read_bytes, 0);
+    assert_int_equal(run.counters.write_bytes, 0);
+    assert_int_equal(version_present(harness->set)->levels[0].run_count, 0);
+    assert_int_equal(version_present(harness->set)->levels[1].run_count, 1);
+    harness_check(harness);
+    harness_close(harness);
+}
+
+/* One random history: writes, flushes, picked and ranged compactions, cancelled ones among them. */
+static void history_run(const struct harness_options *options, uint32_t rounds)
+{
+    struct harness     *harness = harness_open(options);
+    struct pick_options pick = picks();
+
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct harness_run run = { 0 };
+        uint32_t           frozen;
+
+        write_many(harness, (uint32_t)harness_below(harness, 300));
+        if (harness->memtable_count <= HARNESS_FROZEN_MAX)
+            harness_freeze(harness);
+        frozen = harness->memtable_count - 1;
+        run.cancel_at_step = harness_below(harness, 4) == 0 ? 1 + harness_below(harness, 30) : 0;
+        if (frozen == HARNESS_FROZEN_MAX || harness_below(harness, 2) == 0)
+            (void)harness_flush(harness, 1 + (uint32_t)harness_below(harness, frozen), &run);
+        if (frozen == HARNESS_FROZEN_MAX && run.status != KIWI_OK) {
+            run.cancel_at_step = 0;
+            assert_true(harness_flush(harness, frozen, &run));
+        }
+        pick.is_idle = harness_below(harness, 4) == 0;
+        for (uint64_t n = harness_below(harness, 4); n > 0; n--) {
+            struct compaction_plan plan;
+            struct model_key *a = &harness->keys[harness_below(harness, options->key_count)];
+            struct model_key *b = &harness->keys[harness_below(harness, options->key_count)];
+
+            run.cancel_at_step = harness_below(harness, 3) == 0 ? 1 + harness_below(harness, 60)
+                                                                : 0;
+            compaction_pick(version_present(harness->set), &pick, &plan);
+            if (harness_below(harness, 8) == 0)
+                compaction_pick_range(version_present(harness->set),
+                                      bytes_compare(a->key, b->key) < 0 ? a->key : b->key,
+                                      bytes_compare(a->key, b->key) < 0 ? b->key : a->key, &plan);
+            if (plan.reason != COMPACTION_NONE)
+                (void)harness_compact(harness, &plan, &run);
+        }
+    }
+    harness_check(harness);
+    harness_reopen_tables(harness);
+    print_message("%" PRIu64 " reads, %" PRIu64 " publishes of %" PRIu64 " tables, %" PRIu64
+                  " jobs, %" PRIu64 " steps\n", harness->reads_checked, harness->publishes,
+                  harness->outputs, harness->jobs, harness->steps);
+    harness_close(harness);
+}
+
+static void random_histories_read_as_the_model_says(void **state)
+{
+    uint64_t seed = seed_given();
+
+    (void)state;
+    for (uint64_t i = 0; i < 12; i++) {
+        struct harness_options options = small(seed + i);
+
+        options.key_count = i % 3 == 0 ? 40 : 500;
+        options.has_large = i % 4 == 1;
+        options.has_snapshots = i % 2 == 0;
+        options.table_bytes = i % 5 == 0 ? 4096 : 40000;
+        options.window_bytes = i % 3 == 1 ? 256 << 10 : 32 << 10;
+        history_run(&options, options.has_large ? 20 : 40);
+    }
+}
+
+/* A compaction over three runs into a fourth, prepared anew for each attempt. */
+static struct harness *prepared(const struct harness_options *options, struct compaction_plan *plan)
+{
+    struct harness    *harness = harness_open(options);
+    struct harness_run run = { 0 };
+
+    flush_many(harness, 2, 500);
+    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0), plan);
+    assert_true(harness_compact(harness, plan, &run));
+    flush_many(harness, 3, 500);
+    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0), plan);
+    assert_int_equal(plan->reason, COMPACTION_MANUAL);
+    return harness;
+}
+
+static void a_compaction_cancelled_at_any_step_changes_no_read(void **state)
+{
+    struct harness_options options = small(8);
+    bool                   is_done = false;
+
+    (void)state;
+    options.key_count = 150;
+    for (uint64_t step = 1; !is_done; step += 1 + step / 20) {
+        struct compaction_plan plan;
+        struct harness        *harness = prepared(&options, &plan);
+        struct harness_run     run = { .cancel_at_step = step, .budget_bytes = 4000 };
+
+        is_done = harness_compact(harness, &plan, &run);
+        assert_true(is_done || run.status == KIWI_CLOSED);
+        harness_check(harness);
+        /* What is left of it is done by the next one. */
+        compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                              &plan);
+        run = (struct harness_run){ 0 };
+        assert_true(is_done == (plan.reason == COMPACTION_NONE));
+        if (!is_done)
+            assert_true(harness_compact(harness, &plan, &run));
+        compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                              &plan);
+        assert_int_equal(plan.reason, COMPACTION_NONE);
+        harness_close(harness);
+        assert_true(step < 2000);
+    }
+}
+
+static void a_refused_file_or_edit_fails_the_job_and_nothing_else(void **state)
+{
+    struct harness_options options = small(9);
+
+    (void)state;
+    for (uint32_t n = 1; n < 6; n++) {
+        for (int which = 0; which < 2; which++) {
+            struct compaction_plan plan;
+            struct harness        *harness = prepared(&options, &plan);
+            struct harness_run     run = { .refuse_file = which == 0 ? n : 0,
+                                           .refuse_publish = which == 1 ? n : 0 };
+            bool                   is_done = harness_compact(harness, &plan, &run);
+
+            assert_true(is_done || run.status == (which == 0 ? KIWI_FULL : KIWI_INVALID));
+            if (n == 1)
+                assert_false(is_done);
+            harness_check(harness);
+            harness_close(harness);
+        }
+    }
+}
+
+static void no_allocation_failure_does_harm(void **state)
+{
+    struct harness_options options = small(10);
+    uint64_t               successes = 0;
+
+    (void)state;
+    options.key_count = 100;
+    for (uint64_t n = 1; successes < 3; n += 1 + n / 8) {
+        struct compaction_plan plan;
+        struct harness        *harness = prepared(&options, &plan);
+        struct harness_run     run = { 0 };
+        bool                   is_done;
+
+        harness->options.checks_nothing = true;
+        memory_fail_after(n);
+        is_done = harness_compact(harness, &plan, &run);
+        memory_fail_after(0);
+        assert_true(is_done || run.status == KIWI_NO_MEMORY);
+        successes += is_done;
+        harness_check(harness);
+        harness_close(harness);
+        assert_true(n < 100000);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_flush_of_nothing_publishes_an_empty_edit),
+        cmocka_unit_test(a_flush_makes_one_run_of_level_zero),
+        cmocka_unit_test(several_memtables_flush_into_one_run),
+        cmocka_unit_test(a_compaction_publishes_as_it_goes),
+        cmocka_unit_test(everything_deleted_leaves_no_table_at_the_bottom),
+        cmocka_unit_test(disjoint_runs_are_moved_without_being_read),
+        cmocka_unit_test(random_histories_read_as_the_model_says),
+        cmocka_unit_test(a_compaction_cancelled_at_any_step_changes_no_read),
+        cmocka_unit_test(a_refused_file_or_edit_fails_the_job_and_nothing_else),
+        cmocka_unit_test(no_allocation_failure_does_harm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

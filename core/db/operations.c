@@ -80,7 +80,7 @@ static void parts_free(struct durable_part **parts, struct flush_waiter **waiter
     }
 }
 
-static enum kiwi_status key_copy(struct kiwi_slice key, struct bytes *out)
+static enum kiwi_status range_key_copy(struct kiwi_slice key, struct bytes *out)
 {
     uint8_t *copy;
 
@@ -104,8 +104,8 @@ static enum kiwi_status waiter_make(const struct kiwi_op *op, struct flush_waite
     if (op->verb != KIWI_COMPACT)
         return KIWI_OK;
     waiter->then_compact = true;
-    TRY(key_copy(op->key, &waiter->first));
-    return key_copy(op->value, &waiter->last);
+    TRY(range_key_copy(op->key, &waiter->first));
+    return range_key_copy(op->value, &waiter->last);
 }
 
 static void durable_join(struct shard *shard, struct durable_part *part, struct context *context)

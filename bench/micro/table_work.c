@@ -83,9 +83,8 @@ struct block_work *block_work_open(uint32_t block_bytes)
     for (uint64_t i = 0; i < limit; i++) {
         struct entry entry = { key_at(work->keys, i), bytes_of(value, VALUE_BYTES),
                                1 + random_next(&work->random) % 1000000, ENTRY_PUT };
-        if (!data_builder_fits(&builder, &entry))
+        if (!data_builder_add(&builder, &entry))
             break;
-        data_builder_add(&builder, &entry);
     }
     work->bytes = data_builder_bytes(&builder);
     work->block = aligned_alloc(PAGE_BYTES, work->bytes);
@@ -124,7 +123,7 @@ uint64_t block_work_find(struct block_work *work)
     data_block_view(&view, work->block); /* as a get does */
     uint32_t i = data_block_seek(&view, key, SEQUENCE_MAX, &is_key);
     must(is_key, "find");
-    data_block_entry(&view, i, &entry);
+    data_block_value(&view, i, &entry);
     return entry.value.size + entry.sequence;
 }
 
@@ -141,11 +140,13 @@ uint64_t block_work_miss(struct block_work *work)
 
 uint64_t block_work_walk(struct block_work *work)
 {
-    uint64_t     sum = 0;
-    struct entry entry;
+    uint64_t          sum = 0;
+    struct key_buffer buffer;
+    struct entry      entry;
 
+    key_buffer_start(&buffer, &work->view);
     for (uint32_t i = 0; i < work->view.count; i++) {
-        data_block_entry(&work->view, i, &entry);
+        data_block_entry(&work->view, i, &buffer, &entry);
         sum += entry.sequence + entry.key.data[10] + entry.value.size;
     }
     return sum;

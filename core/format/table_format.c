@@ -24,7 +24,6 @@ void table_block_seal(uint8_t *block, enum table_block_kind kind, uint32_t bytes
     header->kind = (uint8_t)kind;
     header->codec = TABLE_CODEC_NONE;
     header->pages = le16_of((uint16_t)(bytes / TABLE_PAGE_BYTES));
-    header->reserved = 0;
     header->checksum = le64_of(block_checksum(block, bytes, seed, offset));
 }
 
@@ -42,7 +41,7 @@ const char *table_block_verify(const uint8_t *block, enum table_block_kind kind,
         return "a block of another length";
     if (header->codec != TABLE_CODEC_NONE)
         return "an unknown codec";
-    if (header->reserved != 0)
+    if (header->key_form != TABLE_KEYS_WHOLE && kind != TABLE_BLOCK_DATA)
         return "reserved bytes in use";
     return NULL;
 }
@@ -145,7 +144,11 @@ static const struct {
     { "largest", offsetof(struct table_properties, largest) },
 };
 
-enum { PROPERTY_NAME_BYTES = 24, PROPERTY_COUNT = ARRAY_COUNT(numbers) + ARRAY_COUNT(keys) };
+enum {
+    PROPERTY_NAME_BYTES = 24,
+    PROPERTY_COUNT = ARRAY_COUNT(numbers) + ARRAY_COUNT(keys),
+    PROPERTY_COUNT_MAX = 256, /* later versions included */
+};
 
 uint32_t table_properties_bound(const struct table_properties *properties)
 {
@@ -224,8 +227,7 @@ static enum kiwi_status properties_read(const msgpack_object *root, struct table
 {
     uint32_t seen = 0;
 
-    if (root->type != MSGPACK_OBJECT_MAP)
-        return FAIL(KIWI_CORRUPT, "table properties are not a map");
+    assert(root->type == MSGPACK_OBJECT_MAP);
     for (uint32_t i = 0; i < root->via.map.size; i++) {
         uint32_t bit = property_read(&root->via.map.ptr[i], out);
         if ((seen & bit) != 0)
@@ -239,6 +241,63 @@ static enum kiwi_status properties_read(const msgpack_object *root, struct table
     return KIWI_OK;
 }
 
+/* How long the plain object (number, nil, bool, string or bytes) at source is; 0 when it is another
+ * or goes beyond bytes. */
+static uint64_t plain_object_bytes(const uint8_t *source, uint64_t bytes)
+{
+    /* By msgpack's type byte from 0xc0 on: bytes behind it; of 1, 2 and 4 byte lengths the width. */
+    static const uint8_t fixed[] = { [0x0c] = 1, [0x0d] = 2, [0x0e] = 4, [0x0f] = 8,
+                                     [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8,
+                                     [0x0a] = 4, [0x0b] = 8 };
+    static const uint8_t lengths[] = { [0x04] = 1, [0x05] = 2, [0x06] = 4,
+                                       [0x19] = 1, [0x1a] = 2, [0x1b] = 4 };
+    uint64_t size = 0;
+
+    if (bytes == 0)
+        return 0;
+    uint8_t type = source[0];
+    if (type <= 0x7f || type >= 0xe0 || type == 0xc0 || type == 0xc2 || type == 0xc3)
+        return 1;
+    if (type >= 0xa0 && type <= 0xbf) {
+        size = 1 + (type & 0x1fu);
+    } else if (type >= 0xc0 && type - 0xc0u < ARRAY_COUNT(fixed) && fixed[type - 0xc0u] > 0) {
+        size = 1 + (uint64_t)fixed[type - 0xc0u];
+    } else if (type >= 0xc0 && type - 0xc0u < ARRAY_COUNT(lengths) && lengths[type - 0xc0u] > 0) {
+        uint32_t width = lengths[type - 0xc0u], length = 0;
+        if (bytes < 1 + width)
+            return 0;
+        for (uint32_t i = 0; i < width; i++)
+            length = length << 8 | source[1 + i];
+        size = 1 + (uint64_t)width + length;
+    }
+    return size <= bytes ? size : 0;
+}
+
+/* A map of at most PROPERTY_COUNT_MAX pairs of plain objects, so that what the parser allocates is
+ * bounded whatever the bytes are. */
+static bool map_is_plain(const uint8_t *source, uint32_t bytes)
+{
+    uint64_t at = 1, pairs;
+
+    if (bytes >= 1 && source[0] >= 0x80 && source[0] <= 0x8f) {
+        pairs = source[0] & 0x0fu;
+    } else if (bytes >= 3 && source[0] == 0xde) {
+        pairs = (uint64_t)source[1] << 8 | source[2];
+        at = 3;
+    } else {
+        return false;
+    }
+    if (pairs > PROPERTY_COUNT_MAX)
+        return false;
+    for (uint64_t i = 0; i < 2 * pairs; i++) {
+        uint64_t size = plain_object_bytes(source + at, bytes - at);
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
 enum kiwi_status table_properties_decode(const uint8_t *source, uint32_t bytes,
                                          struct table_properties *out)
 {
@@ -247,6 +306,8 @@ enum kiwi_status table_properties_decode(const uint8_t *source, uint32_t bytes,
 
     static_assert(PROPERTY_COUNT < 32, "one bit a property");
     *out = (struct table_properties){ 0 };
+    if (!map_is_plain(source, bytes))
+        return FAIL(KIWI_CORRUPT, "table properties are not a plain map");
     msgpack_unpacked_init(&unpacked);
     msgpack_unpack_return result =
         msgpack_unpack_next(&unpacked, (const char *)source, bytes, &end);

@@ -14,7 +14,8 @@
  *             offsets         n + 1  x 2 or 4   where each record starts, and the last one ends
  *             key sizes       n      x 0, 1 or 2   0: all keys have key_bytes
  *             sequences       n      x 0 to 8   (sequence - sequence_min) * 2 + is_delete
- *             records         key, then value up to the next record
+ *             common prefix   if keys are cut
+ *             records         key, or what is left of it, then value up to the next record
  *   index partition and top index, n blocks
  *     at 32   heads           n      x 8  of the boundary keys, after their common prefix
  *             places          n + 1  x 4  offset / 4096; the top bit: the last key of this block
@@ -56,6 +57,14 @@ enum table_block_kind {
     TABLE_BLOCK_TOP = 5, /* laid out as an index partition; its blocks are the partitions */
 };
 
+/* What of its key a record of a data block holds. */
+enum table_key_form {
+    TABLE_KEYS_WHOLE = 0,
+    TABLE_KEYS_CUT = 1,      /* what follows the common prefix */
+    TABLE_KEYS_CUT_HEAD = 2, /* what follows the head; every key reaches beyond its head */
+};
+#define TABLE_CUT_KEY_BYTES_MAX 256u /* blocks with longer keys hold them whole */
+
 enum table_codec { TABLE_CODEC_NONE = 0, TABLE_CODEC_LZ4 = 1 /* reserved */ };
 
 /*
@@ -67,7 +76,7 @@ enum table_codec { TABLE_CODEC_NONE = 0, TABLE_CODEC_LZ4 = 1 /* reserved */ };
  *   12     1  offset_bytes     data: 2 or 4
  *   13     1  key_size_bytes   data: 0, 1 or 2
  *   14     1  sequence_bytes   data: 0 to 8
- *   15     1  reserved
+ *   15     1  key_form         data: enum table_key_form
  *   16     4  count            records, blocks, filter blocks, or bytes of properties
  *   20     2  prefix_bytes     data, index, top: of the common prefix of all keys
  *   22     2  key_bytes        data: of every key, when key_size_bytes is 0
@@ -81,7 +90,7 @@ struct table_block_header {
     uint8_t offset_bytes;
     uint8_t key_size_bytes;
     uint8_t sequence_bytes;
-    uint8_t reserved;
+    uint8_t key_form;
     le32    count;
     le16    prefix_bytes;
     le16    key_bytes;

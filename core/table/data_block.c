@@ -10,16 +10,21 @@
 
 struct shape_input {
     uint32_t count;
-    uint64_t record_bytes;
+    uint64_t whole_bytes;    /* keys and values */
     uint32_t key_size_min, key_size_max;
+    uint32_t prefix_bytes;   /* that all keys share */
     uint64_t sequence_range; /* greatest - least */
     bool     has_delete;
 };
 
 struct shape {
-    uint8_t  offset_bytes, key_size_bytes, sequence_bytes;
+    uint8_t  offset_bytes, key_size_bytes, sequence_bytes, key_form;
+    uint32_t prefix_bytes;   /* as in the header */
+    uint32_t cut_bytes;
+    uint64_t columns_end;    /* here the prefix stands if keys are cut */
     uint64_t records_start;
-    uint64_t used; /* of the block, before it is rounded up to pages */
+    uint64_t records_end;
+    uint64_t used;           /* of the block, before it is rounded up to pages */
 };
 
 static inline uint64_t columns_end(uint64_t count, const struct shape *shape)
@@ -30,11 +35,29 @@ static inline uint64_t columns_end(uint64_t count, const struct shape *shape)
 }
 
 /* What must be readable behind the columns, for loads wider than what they want. */
-static inline uint64_t slack_end(uint64_t count, uint64_t records_start)
+static inline uint64_t slack_end(uint64_t count, uint64_t end)
 {
     uint64_t heads_end = sizeof(struct table_block_header) + count * sizeof(uint32_t);
 
-    return max_u64(heads_end + TABLE_COLUMN_SLACK, records_start + sizeof(uint64_t));
+    return max_u64(heads_end + TABLE_COLUMN_SLACK, end + sizeof(uint64_t));
+}
+
+static inline enum table_key_form key_form_of(const struct shape_input *input)
+{
+    if (input->count < 2 || input->key_size_max > TABLE_CUT_KEY_BYTES_MAX)
+        return TABLE_KEYS_WHOLE;
+    return input->key_size_min >= input->prefix_bytes + sizeof(uint32_t) ? TABLE_KEYS_CUT_HEAD
+                                                                         : TABLE_KEYS_CUT;
+}
+
+static inline void shape_end(struct shape *shape, const struct shape_input *input)
+{
+    bool     is_cut = shape->key_form != TABLE_KEYS_WHOLE;
+    uint64_t cut = (uint64_t)input->count * shape->cut_bytes;
+
+    shape->columns_end = columns_end(input->count, shape);
+    shape->records_start = shape->columns_end + (is_cut ? shape->prefix_bytes : 0);
+    shape->records_end = shape->records_start + input->whole_bytes - cut;
 }
 
 static inline struct shape shape_of(const struct shape_input *input)
@@ -47,15 +70,18 @@ static inline struct shape shape_of(const struct shape_input *input)
                         : input->key_size_max <= UINT8_MAX           ? 1
                                                                      : 2,
         .sequence_bytes = (uint8_t)((order_bits + 7) / 8),
+        .key_form = (uint8_t)key_form_of(input),
+        .prefix_bytes = input->prefix_bytes,
     };
 
-    shape.records_start = columns_end(input->count, &shape);
-    if (shape.records_start + input->record_bytes > UINT16_MAX) {
+    if (shape.key_form != TABLE_KEYS_WHOLE)
+        shape.cut_bytes = shape.prefix_bytes + (shape.key_form == TABLE_KEYS_CUT_HEAD ? 4u : 0);
+    shape_end(&shape, input);
+    if (shape.records_end > UINT16_MAX) {
         shape.offset_bytes = 4;
-        shape.records_start = columns_end(input->count, &shape);
+        shape_end(&shape, input);
     }
-    shape.used = max_u64(shape.records_start + input->record_bytes,
-                         slack_end(input->count, shape.records_start));
+    shape.used = max_u64(shape.records_end, slack_end(input->count, shape.columns_end));
     return shape;
 }
 
@@ -68,6 +94,7 @@ static inline __attribute__((always_inline)) bool records_are_sound(const struct
 {
     struct data_block fixed = *block;
     uint64_t          room = SEQUENCE_MAX - block->sequence_min;
+    uint32_t          key_size_max = block->cut_bytes > 0 ? TABLE_CUT_KEY_BYTES_MAX : UINT32_MAX;
     bool              wrong = false;
 
     fixed.offset_bytes = offset_bytes;
@@ -77,9 +104,10 @@ static inline __attribute__((always_inline)) bool records_are_sound(const struct
         uint32_t end = data_block_offset(&fixed, i + 1);
         uint32_t key_size = data_block_key_size(&fixed, i);
         uint64_t order = data_block_order(&fixed, i);
-        uint64_t value_start = (uint64_t)start + key_size;
+        uint64_t value_start = (uint64_t)start + key_size - fixed.cut_bytes;
+        wrong |= key_size < fixed.known_bytes;
+        wrong |= key_size > key_size_max;
         wrong |= end < value_start;
-        wrong |= key_size < fixed.prefix_bytes;
         wrong |= order >> 1 > room;
         wrong |= (order & 1) != 0 && end != value_start;
         start = end;
@@ -99,16 +127,17 @@ const char *data_block_check(const uint8_t *base, uint32_t bytes)
     if (count == 0)
         return "a data block without records";
     if ((shape.offset_bytes != 2 && shape.offset_bytes != 4) || shape.key_size_bytes > 2
-        || shape.sequence_bytes > 8)
+        || shape.sequence_bytes > 8 || header->key_form > TABLE_KEYS_CUT_HEAD)
         return "columns of impossible widths";
-    uint64_t records_start = columns_end(count, &shape);
-    if (slack_end(count, records_start) > bytes)
+    uint64_t end = columns_end(count, &shape);
+    if (slack_end(count, end) > bytes)
         return "columns beyond the block";
     data_block_view(&block, base);
     if (block.sequence_min > SEQUENCE_MAX)
         return "sequences beyond the limit";
-    if (data_block_offset(&block, 0) != records_start
-        || data_block_offset(&block, block.count) > bytes)
+    if (header->key_form != TABLE_KEYS_WHOLE)
+        end += block.prefix_bytes;
+    if (data_block_offset(&block, 0) != end || data_block_offset(&block, block.count) > bytes)
         return "records beyond the block";
     bool sound = block.offset_bytes == 2 && block.key_size_bytes == 0
                    ? records_are_sound(&block, 2, 0)
@@ -131,6 +160,18 @@ static inline uint32_t head32(const uint8_t *bytes, size_t size)
     return head;
 }
 
+/* The order of the i-th key and key; the bytes that prefix and head tell are equal. */
+static inline int rest_compare(const struct data_block *block, uint32_t i, struct bytes key)
+{
+    const uint8_t *rest = block->base + data_block_offset(block, i)
+                        + (block->known_bytes - block->cut_bytes);
+
+    if (UNLIKELY(key.size < block->known_bytes))
+        return 1; /* its head was filled up with zeros, the other one's has them */
+    return bytes_compare(bytes_of(rest, data_block_key_size(block, i) - block->known_bytes),
+                         bytes_of(key.data + block->known_bytes, key.size - block->known_bytes));
+}
+
 uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint64_t sequence,
                          bool *is_key)
 {
@@ -138,20 +179,18 @@ uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint6
 
     *is_key = false;
     if (prefix > 0) {
-        const uint8_t *first = block->base + data_block_offset(block, 0);
         int order = bytes_compare(bytes_of(key.data, key.size < prefix ? key.size : prefix),
-                                  bytes_of(first, prefix));
+                                  bytes_of(block->prefix, prefix));
         if (order != 0)
             return order < 0 ? 0 : block->count;
     }
-    struct bytes     rest = bytes_of(prefix == 0 ? key.data : key.data + prefix, key.size - prefix);
+    uint32_t         head = prefix == key.size ? 0 : head32(key.data + prefix, key.size - prefix);
     struct head_span span = heads32_find(block->base + sizeof(struct table_block_header),
-                                         block->count, head32(rest.data, rest.size));
+                                         block->count, head);
     uint32_t         equal_at = UINT32_MAX;
     while (span.lower < span.upper) {
-        uint32_t     middle = span.lower + (span.upper - span.lower) / 2;
-        struct bytes other = data_block_key(block, middle);
-        int order = bytes_compare(bytes_of(other.data + prefix, other.size - prefix), rest);
+        uint32_t middle = span.lower + (span.upper - span.lower) / 2;
+        int      order = rest_compare(block, middle, key);
         if (order == 0 && data_block_sequence(block, middle) <= sequence)
             equal_at = middle;
         if (order > 0 || equal_at == middle)
@@ -161,6 +200,16 @@ uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint6
     }
     *is_key = equal_at == span.upper;
     return span.upper;
+}
+
+bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes key)
+{
+    struct key_buffer buffer;
+    struct entry      entry;
+
+    key_buffer_start(&buffer, block);
+    data_block_entry(block, i, &buffer, &entry);
+    return bytes_equal(entry.key, key);
 }
 
 /* ---- building ---- */
@@ -192,6 +241,7 @@ void data_builder_clear(struct data_builder *builder)
 {
     builder->count = 0;
     builder->used = 0;
+    builder->whole_bytes = 0;
     builder->has_delete = false;
 }
 
@@ -199,75 +249,85 @@ static struct shape_input builder_input(const struct data_builder *builder)
 {
     return (struct shape_input){
         .count = builder->count,
-        .record_bytes = builder->used,
+        .whole_bytes = builder->whole_bytes,
         .key_size_min = builder->key_size_min,
         .key_size_max = builder->key_size_max,
+        .prefix_bytes = builder->prefix_bytes,
         .sequence_range = builder->sequence_max - builder->sequence_min,
         .has_delete = builder->has_delete,
     };
 }
 
-bool data_builder_fits(const struct data_builder *builder, const struct entry *entry)
+/* How many bytes a and b share, if it is less than limit. */
+static uint32_t shared_prefix(const uint8_t *a, const uint8_t *b, uint32_t limit)
 {
-    uint32_t key_size = (uint32_t)entry->key.size;
+    uint32_t shared = 0;
 
-    if (entry->key.size + entry->value.size > builder->target_bytes - builder->used)
-        return false;
-    if (builder->count == 0)
-        return data_block_single_bytes(entry) <= builder->target_bytes;
-    struct shape_input input = {
-        .count = builder->count + 1,
-        .record_bytes = builder->used + entry->key.size + entry->value.size,
-        .key_size_min = key_size < builder->key_size_min ? key_size : builder->key_size_min,
-        .key_size_max = key_size > builder->key_size_max ? key_size : builder->key_size_max,
-        .sequence_range = max_u64(entry->sequence, builder->sequence_max)
-                        - min_u64(entry->sequence, builder->sequence_min),
-        .has_delete = builder->has_delete || entry->kind == ENTRY_DELETE,
-    };
-    return shape_of(&input).used <= builder->target_bytes;
+    for (; shared + 8 <= limit; shared += 8) {
+        uint64_t x, y;
+        memcpy(&x, a + shared, 8);
+        memcpy(&y, b + shared, 8);
+        if (x != y)
+            return shared + (uint32_t)__builtin_ctzll(x ^ y) / 8;
+    }
+    while (shared < limit && a[shared] == b[shared])
+        shared++;
+    return shared;
 }
 
-void data_builder_add(struct data_builder *builder, const struct entry *entry)
+static void builder_include(struct data_builder *builder, const struct entry *entry)
 {
     uint32_t key_size = (uint32_t)entry->key.size;
-    bool     is_first = builder->count == 0;
 
-    assert(builder->count < builder->slot_limit);
-    assert(entry->key.size + entry->value.size <= builder->target_bytes - builder->used);
-    if (is_first || key_size < builder->key_size_min)
+    if (builder->count == 0) {
+        builder->key_size_min = builder->key_size_max = builder->prefix_bytes = key_size;
+        builder->sequence_min = builder->sequence_max = entry->sequence;
+    } else {
+        uint32_t limit = key_size < builder->prefix_bytes ? key_size : builder->prefix_bytes;
+        builder->prefix_bytes = shared_prefix(builder->records, entry->key.data, limit);
+    }
+    if (key_size < builder->key_size_min)
         builder->key_size_min = key_size;
-    if (is_first || key_size > builder->key_size_max)
+    if (key_size > builder->key_size_max)
         builder->key_size_max = key_size;
-    if (is_first || entry->sequence < builder->sequence_min)
+    if (entry->sequence < builder->sequence_min)
         builder->sequence_min = entry->sequence;
-    if (is_first || entry->sequence > builder->sequence_max)
+    if (entry->sequence > builder->sequence_max)
         builder->sequence_max = entry->sequence;
     builder->has_delete |= entry->kind == ENTRY_DELETE;
-    builder->slots[builder->count++] = (struct data_record){
+    builder->whole_bytes += entry->key.size + entry->value.size;
+    builder->count++;
+}
+
+bool data_builder_add(struct data_builder *builder, const struct entry *entry)
+{
+    struct data_builder before = *builder;
+
+    builder_include(builder, entry);
+    struct shape_input input = builder_input(builder);
+    if (shape_of(&input).used > builder->target_bytes) {
+        *builder = before;
+        return false;
+    }
+    /* The first key is kept whole: others are put together with its help. */
+    uint32_t left_out = builder->count == 1 ? 0 : builder->prefix_bytes;
+    uint32_t key_bytes = (uint32_t)entry->key.size - left_out;
+    assert(builder->count <= builder->slot_limit);
+    assert(key_bytes + entry->value.size <= builder->target_bytes - builder->used);
+    builder->slots[builder->count - 1] = (struct data_record){
         .sequence = entry->sequence,
         .start = builder->used,
-        .key_size = (uint16_t)key_size,
+        .key_size = (uint16_t)entry->key.size,
+        .left_out = (uint16_t)left_out,
         .is_delete = entry->kind == ENTRY_DELETE,
     };
-    uint8_t *target = builder->records + builder->used;
-    if (entry->key.size > 0)
-        memcpy(target, entry->key.data, entry->key.size);
+    if (key_bytes > 0)
+        key_copy(builder->records + builder->used, entry->key.data + left_out, key_bytes);
+    builder->used += key_bytes;
     if (entry->value.size > 0)
-        memcpy(target + entry->key.size, entry->value.data, entry->value.size);
-    builder->used += (uint32_t)(entry->key.size + entry->value.size);
-}
-
-struct bytes data_builder_first_key(const struct data_builder *builder)
-{
-    assert(builder->count > 0);
-    return bytes_of(builder->records, builder->slots[0].key_size);
-}
-
-struct bytes data_builder_last_key(const struct data_builder *builder)
-{
-    assert(builder->count > 0);
-    const struct data_record *last = &builder->slots[builder->count - 1];
-    return bytes_of(builder->records + last->start, last->key_size);
+        memcpy(builder->records + builder->used, entry->value.data, entry->value.size);
+    builder->used += (uint32_t)entry->value.size;
+    return true;
 }
 
 uint32_t data_builder_bytes(const struct data_builder *builder)
@@ -278,25 +338,16 @@ uint32_t data_builder_bytes(const struct data_builder *builder)
     return (uint32_t)round_up_u64(shape_of(&input).used, TABLE_PAGE_BYTES);
 }
 
-static uint32_t shared_prefix(struct bytes a, struct bytes b)
-{
-    uint32_t limit = (uint32_t)(a.size < b.size ? a.size : b.size);
-    uint32_t shared = 0;
-
-    while (shared < limit && a.data[shared] == b.data[shared])
-        shared++;
-    return shared;
-}
-
 static void header_write(uint8_t *target, const struct shape *shape,
-                         const struct shape_input *input, uint32_t prefix, uint64_t sequence_min)
+                         const struct shape_input *input, uint64_t sequence_min)
 {
     struct table_block_header header = {
         .offset_bytes = shape->offset_bytes,
         .key_size_bytes = shape->key_size_bytes,
         .sequence_bytes = shape->sequence_bytes,
+        .key_form = shape->key_form,
         .count = le32_of(input->count),
-        .prefix_bytes = le16_of((uint16_t)prefix),
+        .prefix_bytes = le16_of((uint16_t)shape->prefix_bytes),
         .key_bytes = le16_of(shape->key_size_bytes == 0 ? (uint16_t)input->key_size_min : 0),
         .sequence_min = le64_of(sequence_min),
     };
@@ -304,56 +355,113 @@ static void header_write(uint8_t *target, const struct shape *shape,
     memcpy(target, &header, sizeof header);
 }
 
-static uint8_t *heads_write(const struct data_builder *builder, uint32_t prefix, uint8_t *column)
+/* The key of a slot from byte `from` on, up to `bytes` of it; returns the end of what it wrote. */
+static inline uint8_t *slot_key_copy(const struct data_builder *builder,
+                                     const struct data_record *slot, uint32_t from, uint32_t bytes,
+                                     uint8_t *target)
 {
+    const uint8_t *stored = builder->records + slot->start;
+
+    if (UNLIKELY(from < slot->left_out)) {
+        uint32_t shared = slot->left_out - from < bytes ? slot->left_out - from : bytes;
+        memcpy(target, builder->records + from, shared);
+        target += shared;
+        from += shared;
+        bytes -= shared;
+    }
+    if (bytes > 0)
+        key_copy(target, stored + (from - slot->left_out), bytes);
+    return target + bytes;
+}
+
+static uint8_t *heads_write(const struct data_builder *builder, uint8_t *column)
+{
+    uint32_t prefix = builder->prefix_bytes;
+
     for (uint32_t i = 0; i < builder->count; i++) {
         const struct data_record *slot = &builder->slots[i];
-        uint32_t head = head32(builder->records + slot->start + prefix, slot->key_size - prefix);
+        uint8_t  bytes[sizeof(uint32_t)];
+        uint32_t size = slot->key_size - prefix < 4u ? slot->key_size - prefix : 4u;
+        uint32_t head;
+        if (LIKELY(size == 4 && prefix >= slot->left_out)) {
+            head = head32(builder->records + slot->start + (prefix - slot->left_out), 4);
+        } else {
+            slot_key_copy(builder, slot, prefix, size, bytes);
+            head = head32(bytes, size);
+        }
         memcpy(column, &head, sizeof head);
         column += sizeof head;
     }
     return column;
 }
 
-/* count + 1 offsets: slots know where records start, used is where the last one ends. */
 static uint8_t *offsets_write(const struct data_builder *builder, const struct shape *shape,
                               uint8_t *column)
 {
-    for (uint32_t i = 0; i <= builder->count; i++) {
-        uint32_t start = i < builder->count ? builder->slots[i].start : builder->used;
-        uint32_t offset = (uint32_t)shape->records_start + start;
+    uint32_t offset = (uint32_t)shape->records_start;
+
+    for (uint32_t i = 0; i < builder->count; i++) {
+        const struct data_record *slot = &builder->slots[i];
+        uint32_t end = i + 1 < builder->count ? builder->slots[i + 1].start : builder->used;
         memcpy(column, &offset, shape->offset_bytes); /* low bytes first */
         column += shape->offset_bytes;
+        offset += end - slot->start + slot->left_out - shape->cut_bytes;
+    }
+    assert(offset == shape->records_end);
+    memcpy(column, &offset, shape->offset_bytes);
+    return column + shape->offset_bytes;
+}
+
+static uint8_t *sequences_write(const struct data_builder *builder, const struct shape *shape,
+                                uint8_t *column)
+{
+    for (uint32_t i = 0; i < builder->count && shape->sequence_bytes > 0; i++) {
+        const struct data_record *slot = &builder->slots[i];
+        uint64_t order = (slot->sequence - builder->sequence_min) << 1 | (slot->is_delete ? 1 : 0);
+        memcpy(column, &order, shape->sequence_bytes);
+        column += shape->sequence_bytes;
     }
     return column;
+}
+
+static uint8_t *records_write(const struct data_builder *builder, const struct shape *shape,
+                              uint8_t *target)
+{
+    for (uint32_t i = 0; i < builder->count; i++) {
+        const struct data_record *slot = &builder->slots[i];
+        uint32_t end = i + 1 < builder->count ? builder->slots[i + 1].start : builder->used;
+        uint32_t value = slot->start + slot->key_size - slot->left_out;
+        target = slot_key_copy(builder, slot, shape->cut_bytes, slot->key_size - shape->cut_bytes,
+                               target);
+        if (end > value)
+            memcpy(target, builder->records + value, end - value);
+        target += end - value;
+    }
+    return target;
 }
 
 void data_builder_write(const struct data_builder *builder, uint8_t *target)
 {
     struct shape_input input = builder_input(builder);
     struct shape       shape = shape_of(&input);
-    uint32_t           prefix = shared_prefix(data_builder_first_key(builder),
-                                              data_builder_last_key(builder));
     uint64_t           bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
 
-    assert(prefix <= builder->key_size_min);
-    header_write(target, &shape, &input, prefix, builder->sequence_min);
+    assert(builder->prefix_bytes <= builder->key_size_min);
+    header_write(target, &shape, &input, builder->sequence_min);
     uint8_t *column = target + sizeof(struct table_block_header);
-    column = heads_write(builder, prefix, column);
+    column = heads_write(builder, column);
     column = offsets_write(builder, &shape, column);
     for (uint32_t i = 0; i < builder->count && shape.key_size_bytes > 0; i++) {
         memcpy(column, &builder->slots[i].key_size, shape.key_size_bytes);
         column += shape.key_size_bytes;
     }
-    for (uint32_t i = 0; i < builder->count && shape.sequence_bytes > 0; i++) {
-        const struct data_record *slot = &builder->slots[i];
-        uint64_t order = (slot->sequence - builder->sequence_min) << 1 | (slot->is_delete ? 1 : 0);
-        memcpy(column, &order, shape.sequence_bytes);
-        column += shape.sequence_bytes;
-    }
-    assert(column == target + shape.records_start);
-    memcpy(column, builder->records, builder->used);
-    memset(column + builder->used, 0, (size_t)(bytes - shape.records_start - builder->used));
+    column = sequences_write(builder, &shape, column);
+    assert(column == target + shape.columns_end);
+    if (shape.records_start > shape.columns_end)
+        memcpy(column, builder->records, shape.prefix_bytes);
+    uint8_t *end = records_write(builder, &shape, target + shape.records_start);
+    assert(end == target + shape.records_end);
+    memset(end, 0, (size_t)(bytes - shape.records_end));
 }
 
 /* ---- single records ---- */
@@ -362,9 +470,10 @@ static struct shape_input single_input(const struct entry *entry)
 {
     return (struct shape_input){
         .count = 1,
-        .record_bytes = (uint64_t)entry->key.size + entry->value.size,
+        .whole_bytes = (uint64_t)entry->key.size + entry->value.size,
         .key_size_min = (uint32_t)entry->key.size,
         .key_size_max = (uint32_t)entry->key.size,
+        .prefix_bytes = (uint32_t)entry->key.size,
         .has_delete = entry->kind == ENTRY_DELETE,
     };
 }
@@ -382,9 +491,10 @@ void data_block_single_write(const struct entry *entry, uint8_t *target)
     struct shape       shape = shape_of(&input);
     uint64_t           bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
     uint32_t           start = (uint32_t)shape.records_start;
-    uint32_t           end = start + (uint32_t)input.record_bytes;
+    uint32_t           end = (uint32_t)shape.records_end;
 
-    header_write(target, &shape, &input, input.key_size_min, entry->sequence);
+    assert(shape.key_form == TABLE_KEYS_WHOLE);
+    header_write(target, &shape, &input, entry->sequence);
     uint8_t *column = target + sizeof(struct table_block_header);
     memset(column, 0, sizeof(uint32_t)); /* the head: nothing after the prefix */
     column += sizeof(uint32_t);

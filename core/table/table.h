@@ -58,7 +58,7 @@ MUST_USE enum kiwi_status table_block_check(const struct table *table, struct bl
 /* ---- point reads ---- */
 enum table_answer {
     TABLE_ABSENT = 0,
-    TABLE_FOUND,       /* get.found borrows from the last supplied data block */
+    TABLE_FOUND,       /* get.found.value borrows from the last supplied data block, .key is get.key */
     TABLE_WANTS_BLOCK, /* get.wanted; call table_get_step with it */
 };
 
@@ -96,6 +96,7 @@ struct table_cursor {
     uint8_t             stage;
     struct index_block  index;           /* private: views of the two blocks */
     struct data_block   data;
+    struct key_buffer   key;             /* private: where iter.entry.key may stand */
 };
 
 void table_cursor_init(struct table_cursor *cursor, struct table *table);

@@ -30,7 +30,7 @@ static enum iter_state cursor_end(struct table_cursor *cursor)
 static inline enum iter_state cursor_at(struct table_cursor *cursor, uint32_t position)
 {
     cursor->data_position = position;
-    data_block_entry(&cursor->data, position, &cursor->iter.entry);
+    data_block_entry(&cursor->data, position, &cursor->key, &cursor->iter.entry);
     cursor->iter.state = ITER_AT_ENTRY;
     return ITER_AT_ENTRY;
 }
@@ -97,6 +97,7 @@ static enum iter_state on_data(struct table_cursor *cursor, const uint8_t *block
 
     cursor->data_block = block;
     data_block_view(&cursor->data, block);
+    key_buffer_start(&cursor->key, &cursor->data);
     cursor->stage = STAGE_IDLE;
     switch ((enum cursor_move)cursor->move) {
     case MOVE_FIRST:

@@ -87,12 +87,13 @@ static enum table_answer get_on_data(struct table_get *get, const uint8_t *base)
     data_block_view(&block, base);
     uint32_t i = data_block_seek(&block, get->key, get->sequence_max, &is_key);
     if (is_key) {
-        data_block_entry(&block, i, &get->found);
+        data_block_value(&block, i, &get->found);
+        get->found.key = get->key;
         assert_slow(get->found.sequence <= get->sequence_max);
         return TABLE_FOUND;
     }
     if (i < block.count || !get->continues
-        || !bytes_equal(data_block_key(&block, block.count - 1), get->key))
+        || !data_block_key_is(&block, block.count - 1, get->key))
         return TABLE_ABSENT;
     get->position++; /* all versions in this block are too new */
     return want(get, table_index_ref(get->table, get->partition), GET_INDEX_NEXT);

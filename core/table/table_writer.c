@@ -2,7 +2,7 @@
  * table_writer.c: builds a table file from sorted entries, front to back.
  *
  * Records are collected beside the output and laid out when their block is full, because the widths
- * of its columns are known only then; the extra copy is 2 ns a record. Index and filter follow the
+ * of its columns and the common prefix are known only then. Index and filter follow the
  * data, so boundaries and hashes are kept until the end.
  */
 #include "core/table/table_writer.h"
@@ -27,10 +27,9 @@ struct table_writer {
     struct index_builder        index;
     uint64_t                   *hashes;       /* owned: of distinct keys */
     uint64_t                    hash_count, hash_capacity;
-    struct bytes                last_key;     /* in data.records or key_copy */
+    uint8_t                    *last_key;     /* owned */
+    size_t                      last_key_size, last_key_capacity;
     uint64_t                    last_sequence;
-    uint8_t                    *key_copy;     /* owned: last key of a block of a single record */
-    size_t                      key_capacity;
     uint8_t                    *smallest;     /* owned */
     uint32_t                    smallest_size;
     struct table_properties     properties;
@@ -87,10 +86,15 @@ void table_writer_close(struct table_writer *writer)
     data_builder_close(&writer->data);
     index_builder_close(&writer->index);
     memory_free(writer->hashes);
-    memory_free(writer->key_copy);
+    memory_free(writer->last_key);
     memory_free(writer->smallest);
     memory_free(writer->top_block);
     memory_free(writer);
+}
+
+static struct bytes last_key(const struct table_writer *writer)
+{
+    return bytes_of(writer->last_key, writer->last_key_size);
 }
 
 static enum kiwi_status no_buffer(const struct table_writer *writer, uint64_t bytes)
@@ -115,8 +119,10 @@ static void block_finish(struct table_writer *writer, uint8_t *target,
 
 /* ---- adding ---- */
 
-static enum kiwi_status entry_check(const struct table_writer *writer, const struct entry *entry)
+static enum kiwi_status entry_check(const struct table_writer *writer, const struct entry *entry,
+                                    bool *is_new_key)
 {
+    *is_new_key = true;
     if (entry->key.size > KIWI_KEY_BYTES_MAX || entry->value.size > KIWI_VALUE_BYTES_MAX)
         return FAIL(KIWI_TOO_LARGE, "an entry with %zu bytes of key and %zu of value",
                     entry->key.size, entry->value.size);
@@ -126,10 +132,11 @@ static enum kiwi_status entry_check(const struct table_writer *writer, const str
                     entry->sequence);
     if (writer->properties.entry_count == 0)
         return KIWI_OK;
-    int order = bytes_compare(writer->last_key, entry->key);
+    int order = bytes_compare(last_key(writer), entry->key);
     if (order > 0 || (order == 0 && writer->last_sequence <= entry->sequence))
         return FAIL(KIWI_INVALID, "table %" PRIu64 ": entry %" PRIu64 " is out of order",
                     writer->options.table_id, writer->properties.entry_count);
+    *is_new_key = order != 0;
     return KIWI_OK;
 }
 
@@ -188,7 +195,7 @@ static void boundary_add(struct table_writer *writer, struct bytes key)
         index_builder_add(&writer->index, key, false, offset);
         return;
     }
-    struct bytes last = writer->last_key;
+    struct bytes last = last_key(writer);
     while (shared < last.size && shared < key.size && last.data[shared] == key.data[shared])
         shared++;
     if (shared == key.size) { /* the same key: keys ascend, so it is not shorter than the last */
@@ -204,26 +211,27 @@ static void boundary_add(struct table_writer *writer, struct bytes key)
 static enum kiwi_status single_add(struct table_writer *writer, const struct entry *entry)
 {
     uint64_t bytes = data_block_single_bytes(entry);
-
-    if (entry->key.size > writer->key_capacity) {
-        void *copy = memory_resize(writer->key_copy, entry->key.size);
-        if (copy == NULL)
-            return FAIL(KIWI_NO_MEMORY, "no memory for a key of %zu bytes", entry->key.size);
-        if (writer->last_key.data == writer->key_copy)
-            writer->last_key.data = copy;
-        writer->key_copy = copy;
-        writer->key_capacity = entry->key.size;
-    }
     uint8_t *target = chunks_reserve(&writer->chunks, (uint32_t)bytes);
+
     if (target == NULL)
         return no_buffer(writer, bytes);
     boundary_add(writer, entry->key);
     data_block_single_write(entry, target);
     block_finish(writer, target, TABLE_BLOCK_DATA, (uint32_t)bytes);
     writer->properties.block_count++;
-    if (entry->key.size > 0)
-        memcpy(writer->key_copy, entry->key.data, entry->key.size);
-    writer->last_key = bytes_of(writer->key_copy, entry->key.size);
+    return KIWI_OK;
+}
+
+static enum kiwi_status last_key_reserve(struct table_writer *writer, size_t bytes)
+{
+    if (LIKELY(bytes <= writer->last_key_capacity))
+        return KIWI_OK;
+    size_t capacity = max_u64(256, 2 * bytes);
+    void  *key = memory_resize(writer->last_key, capacity);
+    if (key == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for a key of %zu bytes", bytes);
+    writer->last_key = key;
+    writer->last_key_capacity = capacity;
     return KIWI_OK;
 }
 
@@ -238,32 +246,36 @@ static void entry_count(struct table_writer *writer, const struct entry *entry, 
     properties->sequence_min = min_u64(properties->sequence_min, entry->sequence);
     properties->sequence_max = max_u64(properties->sequence_max, entry->sequence);
     writer->last_sequence = entry->sequence;
+    if (is_new_key) {
+        key_copy(writer->last_key, entry->key.data, entry->key.size);
+        writer->last_key_size = entry->key.size;
+    }
+}
+
+/* The entry is the first of its block. */
+static enum kiwi_status block_start(struct table_writer *writer, const struct entry *entry)
+{
+    if (writer->data.count > 0)
+        TRY(data_block_finish(writer));
+    TRY(index_builder_reserve(&writer->index, entry->key.size));
+    if (!data_builder_add(&writer->data, entry))
+        return single_add(writer, entry);
+    boundary_add(writer, entry->key);
+    return KIWI_OK;
 }
 
 enum kiwi_status table_writer_add(struct table_writer *writer, const struct entry *entry,
                                   uint64_t hash)
 {
+    bool is_new_key;
+
     assert(!writer->is_finished);
-    TRY(entry_check(writer, entry));
-    bool is_new_key = writer->properties.entry_count == 0
-                   || !bytes_equal(writer->last_key, entry->key);
+    TRY(entry_check(writer, entry, &is_new_key));
     TRY(hashes_reserve(writer));
     TRY(smallest_copy(writer, entry->key));
-    if (writer->data.count > 0 && !data_builder_fits(&writer->data, entry))
-        TRY(data_block_finish(writer));
-    if (writer->data.count > 0) {
-        data_builder_add(&writer->data, entry);
-        writer->last_key = data_builder_last_key(&writer->data);
-    } else {
-        TRY(index_builder_reserve(&writer->index, entry->key.size));
-        if (data_builder_fits(&writer->data, entry)) {
-            boundary_add(writer, entry->key);
-            data_builder_add(&writer->data, entry);
-            writer->last_key = data_builder_last_key(&writer->data);
-        } else {
-            TRY(single_add(writer, entry));
-        }
-    }
+    TRY(last_key_reserve(writer, entry->key.size));
+    if (writer->data.count == 0 || !data_builder_add(&writer->data, entry))
+        TRY(block_start(writer, entry));
     if (is_new_key && writer->options.filter_bits_per_key > 0)
         writer->hashes[writer->hash_count++] = hash;
     entry_count(writer, entry, is_new_key);
@@ -383,7 +395,7 @@ static enum kiwi_status properties_write(struct table_writer *writer)
     struct table_properties *properties = &writer->properties;
 
     properties->smallest = bytes_of(writer->smallest, writer->smallest_size);
-    properties->largest = writer->last_key;
+    properties->largest = last_key(writer);
     uint32_t bytes = (uint32_t)round_up_u64(sizeof(struct table_block_header)
                                                 + table_properties_bound(properties),
                                             TABLE_PAGE_BYTES);

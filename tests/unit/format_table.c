@@ -198,8 +198,7 @@ static void an_unknown_property_is_skipped(void **state)
     msgpack_packer_init(&packer, &buffer, append);
     msgpack_pack_map(&packer, (size_t)packed[1] * 256 + packed[2] + 1);
     msgpack_pack_str_with_body(&packer, "colour", 6);
-    msgpack_pack_array(&packer, 1);
-    msgpack_pack_nil(&packer);
+    msgpack_pack_str_with_body(&packer, "green", 5);
     msgpack_sbuffer_write(&buffer, (const char *)packed + 3, bytes - 3);
     assert_int_equal(table_properties_decode((uint8_t *)buffer.data, (uint32_t)buffer.size, &out),
                      KIWI_OK);
@@ -220,6 +219,22 @@ static void properties_cut_short_or_incomplete_are_refused(void **state)
     packed[2]--; /* one pair fewer */
     assert_int_equal(table_properties_decode(packed, bytes, &out), KIWI_CORRUPT);
     free(packed);
+}
+
+/* Containers are refused before the parser sees them: their counts decide what it allocates. */
+static void containers_among_the_properties_are_refused(void **state)
+{
+    static const uint8_t     huge_map[] = { 0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, 'a', 0x01 };
+    static const uint8_t     huge_array[] = { 0x81, 0xa1, 'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0x01 };
+    static const uint8_t     array[] = { 0x81, 0xa1, 'a', 0x91, 0x01 };
+    static const uint8_t     extension[] = { 0x81, 0xa1, 'a', 0xd4, 0x01, 0x01 };
+    struct table_properties out;
+
+    (void)state;
+    assert_int_equal(table_properties_decode(huge_map, sizeof huge_map, &out), KIWI_CORRUPT);
+    assert_int_equal(table_properties_decode(huge_array, sizeof huge_array, &out), KIWI_CORRUPT);
+    assert_int_equal(table_properties_decode(array, sizeof array, &out), KIWI_CORRUPT);
+    assert_int_equal(table_properties_decode(extension, sizeof extension, &out), KIWI_CORRUPT);
 }
 
 static void swapped_keys_are_refused(void **state)
@@ -256,6 +271,14 @@ static void any_bytes_get_an_answer(void **state)
         if (status == KIWI_OK)
             assert_true(out.smallest.size + out.largest.size < bytes);
     }
+    for (int round = 0; round < 20000; round++) {
+        uint8_t short_map[16] = { 0x82 };
+        for (size_t i = 1; i < sizeof short_map; i++) {
+            random = hash_mix(random, 98);
+            short_map[i] = (uint8_t)random;
+        }
+        assert_int_equal(table_properties_decode(short_map, sizeof short_map, &out), KIWI_CORRUPT);
+    }
     free(copy);
     free(packed);
 }
@@ -271,6 +294,7 @@ int main(void)
         cmocka_unit_test(properties_with_the_longest_keys_fit_their_bound),
         cmocka_unit_test(an_unknown_property_is_skipped),
         cmocka_unit_test(properties_cut_short_or_incomplete_are_refused),
+        cmocka_unit_test(containers_among_the_properties_are_refused),
         cmocka_unit_test(swapped_keys_are_refused),
         cmocka_unit_test(any_bytes_get_an_answer),
     };

@@ -202,13 +202,15 @@ static void use_data(const struct model *model, struct random *random, const uin
 {
     static uint8_t    scratch[KIWI_KEY_BYTES_MAX + 16];
     struct data_block block;
+    struct key_buffer buffer;
     struct entry      entry;
     uint64_t          sum = 0;
     bool              is_key;
 
     data_block_view(&block, base);
+    key_buffer_start(&buffer, &block);
     for (uint32_t i = 0; i < block.count; i++) {
-        data_block_entry(&block, i, &entry);
+        data_block_entry(&block, i, &buffer, &entry);
         sum += touch(entry.key) + touch(entry.value);
         assert_true(entry.sequence <= SEQUENCE_MAX);
         assert_true(entry.kind == ENTRY_PUT || entry.value.size == 0);

@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void started(struct world *world)
-{
-    if (world_start(world) != KIWI_OK)
-        fail_msg("%s", fail_text());
-}
-
 static uint64_t take(struct world *world, uint64_t bytes, struct io_file **file, bool *is_new)
 {
     uint64_t file_id = 0;
@@ -46,7 +40,7 @@ static void new_files_have_new_ids(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     for (uint64_t i = 0; i < 10; i++) {
         assert_int_equal(take(&world, 4096, &files[i], &is_new), i + 1);
         assert_true(is_new);
@@ -67,7 +61,7 @@ static void given_file_is_taken_again(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     uint64_t file_id = pool_one(&world, 8192);
     assert_int_equal(table_files_pool_bytes(world.files), 8192);
     assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
@@ -95,7 +89,7 @@ static void best_fit_is_taken(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     for (uint32_t i = 0; i < 4; i++) {
         ids[i] = take(&world, sizes[i], &files[i], &is_new);
         assert_int_equal(io_file_allocate(files[i], sizes[i]), KIWI_OK);
@@ -122,7 +116,7 @@ static void much_too_large_file_stays_in_the_pool(void **state)
     (void)state;
     world_open(&world);
     world.pool_bytes_max = 1ull << 40;
-    started(&world);
+    world_started(&world);
     uint64_t file_id = pool_one(&world, 20 << 20);
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_true(is_new);
@@ -143,7 +137,7 @@ static void pool_beyond_its_limit_hands_out_the_oldest(void **state)
     (void)state;
     world_open(&world);
     world.pool_bytes_max = 20000;
-    started(&world);
+    world_started(&world);
     for (uint32_t i = 0; i < 3; i++) {
         ids[i] = take(&world, 8192, &files[i], &is_new);
         assert_int_equal(io_file_allocate(files[i], 8192), KIWI_OK);
@@ -178,7 +172,7 @@ static void file_waits_for_the_edit_that_freed_it(void **state)
     (void)state;
     world_open(&world);
     world.pool_bytes_max = 0;
-    started(&world);
+    world_started(&world);
     manifest_run_id_take(world.manifest);
     assert_int_equal(world_add(&world, 1, 9, 0, 1), KIWI_OK);
     uint64_t freed = version_present(world.set)->levels[0].runs[0]->places[0].table->info.file_id;
@@ -221,7 +215,7 @@ static void failed_manifest_frees_no_file(void **state)
     (void)state;
     world_open(&world);
     world.pool_bytes_max = 0;
-    started(&world);
+    world_started(&world);
     manifest_run_id_take(world.manifest);
     assert_int_equal(world_add(&world, 1, 9, 0, 1), KIWI_OK);
     char *picture = world_picture(&world);
@@ -235,7 +229,7 @@ static void failed_manifest_frees_no_file(void **state)
     table_files_give(world.files, file, other, &path);
     assert_null(path);
     world_stop(&world);
-    started(&world);
+    world_started(&world);
     char *again = world_picture(&world);
     assert_string_equal(picture, again);
     memory_free(picture);
@@ -254,7 +248,7 @@ static void leftovers_are_adopted_or_removed(void **state)
     (void)state;
     world_open(&world);
     world.pool_bytes_max = 16384;
-    started(&world);
+    world_started(&world);
     manifest_run_id_take(world.manifest);
     assert_int_equal(world_add(&world, 1, 9, 0, 1), KIWI_OK);
     char *picture = world_picture(&world);
@@ -269,7 +263,7 @@ static void leftovers_are_adopted_or_removed(void **state)
                                              "t-+0000001", "wal", "tail", "notes" };
     for (uint32_t i = 0; i < ARRAY_COUNT(strangers); i++)
         world_file_write(&world, strangers[i], bytes, 100, 0);
-    started(&world);
+    world_started(&world);
     for (uint32_t i = 0; i < ARRAY_COUNT(strangers); i++)
         assert_true(world_has(&world, strangers[i]));
     assert_true(table_files_pool_bytes(world.files) <= 16384);
@@ -301,7 +295,7 @@ static void name_that_exists_is_passed_over(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     world_file_write(&world, "t-00000001", "x", 1, 0);
     world_file_write(&world, "t-00000002", "x", 1, 0);
     assert_int_equal(take(&world, 4096, &file, &is_new), 3);
@@ -320,7 +314,7 @@ static void pooled_file_that_vanished_is_replaced(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     assert_int_equal(pool_one(&world, 8192), 1);
     world_remove(&world, "t-00000001");
     assert_int_equal(take(&world, 4096, &file, &is_new), 2);
@@ -337,7 +331,7 @@ static void files_without_memory_are_kept_on_disk(void **state)
 
     (void)state;
     world_open(&world);
-    started(&world);
+    world_started(&world);
     for (uint64_t n = 1; status != KIWI_OK; n++) {
         struct io_file *file = NULL;
         uint64_t        file_id;
@@ -359,7 +353,7 @@ static void files_without_memory_are_kept_on_disk(void **state)
         assert_int_equal(table_files_pool_bytes(world.files), 0);
     }
     world_stop(&world);
-    started(&world);
+    world_started(&world);
     struct io_file *file;
     bool            is_new;
     char           *path;

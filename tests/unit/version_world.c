@@ -539,6 +539,59 @@ char *world_picture(const struct world *world)
     return picture_of(world, manifest_flushed_sequence(world->manifest));
 }
 
+/* ---- expectations ---- */
+
+void world_started(struct world *world)
+{
+    if (world_start(world) != KIWI_OK)
+        fail_msg("%s", fail_text());
+}
+
+void world_opens_as(struct world *world, const char *picture)
+{
+    char *again;
+
+    world_started(world);
+    again = world_picture(world);
+    assert_string_equal(again, picture);
+    memory_free(again);
+    world_stop(world);
+}
+
+void world_opens_corrupt(struct world *world, const char *word)
+{
+    enum kiwi_status status = world_start(world);
+
+    if (status == KIWI_OK)
+        world_stop(world);
+    assert_int_equal(status, KIWI_CORRUPT);
+    if (strstr(fail_text(), word) == NULL)
+        fail_msg("'%s' is not named in: %s", word, fail_text());
+}
+
+char *world_history(struct world *world, struct world_copy *copy)
+{
+    uint64_t before;
+    char    *picture;
+    uint32_t key = 0;
+
+    world_open(world);
+    world->switch_bytes = 24576;
+    world_started(world);
+    manifest_run_id_take(world->manifest);
+    for (uint32_t switches = 0; switches < 3; key += 10) {
+        before = manifest_written_bytes(world->manifest);
+        assert_int_equal(world_add(world, key, key + 4, 2, 1), KIWI_OK);
+        switches += manifest_written_bytes(world->manifest) - before > 8192;
+    }
+    assert_int_equal(world_add(world, key, key + 4, 2, 1), KIWI_OK);
+    picture = world_picture(world);
+    world_stop(world);
+    world_copy_take(world, "manifest", copy);
+    assert_int_equal(copy->count, 2);
+    return picture;
+}
+
 /* ---- looking into the tables ---- */
 
 static enum kiwi_status key_check(const struct table *table, struct bytes key, uint8_t *block)

@@ -64,6 +64,16 @@ void world_recycle(struct world *world);
 
 /* Everything that must survive a reopening, as text; free with memory_free. */
 char *world_picture(const struct world *world);
+/* Starts, or fails the test. */
+void world_started(struct world *world);
+/* Starts, compares, stops. */
+void world_opens_as(struct world *world, const char *picture);
+/* Does not start, and the text names word. */
+void world_opens_corrupt(struct world *world, const char *word);
+/* world_open, some switches of the manifest and some more edits, stopped cleanly. Returns the picture;
+ * copy: the manifest's files. */
+struct world_copy;
+char *world_history(struct world *world, struct world_copy *copy);
 /* Finds the smallest and the largest key of every table, all blocks on the way verified. */
 MUST_USE enum kiwi_status world_tables_check(const struct world *world);
 

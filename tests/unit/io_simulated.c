@@ -217,6 +217,116 @@ static void a_waiting_queue_lets_others_finish_in_between(void **state)
     simulation_close(simulation);
 }
 
+/* ---- the scheduler at work ---- */
+
+static uint64_t sent_by_poll(struct io_queue *queue)
+{
+    uint64_t before = simulation_operations(simulation);
+
+    io_queue_poll(queue, 0);
+    return simulation_operations(simulation) - before;
+}
+
+static void add_many(struct io_queue *queue, struct io_file *file, enum io_class class_of_service,
+                     uint32_t from, uint32_t count, uint32_t bytes)
+{
+    add_class = class_of_service;
+    for (uint32_t i = from; i < from + count; i++)
+        add(queue, i, class_of_service == IO_CLASS_LOG ? IO_WRITE : IO_READ, file, bytes_b, bytes,
+            0);
+    add_class = IO_CLASS_FLUSH;
+}
+
+static void the_log_overtakes_and_the_rest_goes_by_class(void **state)
+{
+    static const uint32_t expected[] = { 4, 3, 2, 0, 1 };
+    struct io_queue      *queue;
+
+    (void)state;
+    start(1);
+    struct io_file *file = durable_file("/db/a", 1, 16);
+    assert_int_equal(io_queue_open(io, 1, &queue), KIWI_OK);
+    done_count = 0;
+    add_many(queue, file, IO_CLASS_COMPACTION, 0, 2, PAGE);
+    add_many(queue, file, IO_CLASS_FLUSH, 2, 1, PAGE);
+    add_many(queue, file, IO_CLASS_READ, 3, 1, PAGE);
+    add_many(queue, file, IO_CLASS_LOG, 4, 1, PAGE);
+    run(queue);
+    assert_memory_equal(done_order, expected, sizeof expected);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void reads_give_way_to_a_log_write_of_another_queue(void **state)
+{
+    struct io_queue *reader, *writer, *late;
+
+    (void)state;
+    start_with((struct simulation_options){ .seed = 1, .latency_ns = 1000000 });
+    struct io_file *file = durable_file("/db/a", 1, 16);
+    writer = open_queue();
+    reader = open_queue();
+    late = open_queue();
+    add_many(writer, file, IO_CLASS_LOG, 0, 1, PAGE); /* pending, not even sent */
+    add_many(reader, file, IO_CLASS_READ, 1, 30, PAGE);
+    assert_int_equal(sent_by_poll(reader), 12);
+    assert_int_equal(sent_by_poll(reader), 0);
+    /* A queue that has nothing in flight is not shut out. */
+    add_many(late, file, IO_CLASS_READ, 31, 5, PAGE);
+    assert_int_equal(sent_by_poll(late), 1);
+    run(writer);
+    assert_true(sent_by_poll(reader) > 5);
+    run(reader);
+    run(late);
+    assert_int_equal(done_count, 36);
+    io_queue_close(late);
+    io_queue_close(reader);
+    io_queue_close(writer);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static struct io_queue *busy_queue;
+static bool             is_compaction_done;
+
+static void read_again(struct io_request *request)
+{
+    if (!is_compaction_done)
+        io_queue_add(busy_queue, request);
+}
+
+static void note_compaction(struct io_request *request)
+{
+    is_compaction_done = true;
+    assert_int_equal(request->status, KIWI_OK);
+}
+
+static void endless_reads_do_not_starve_compaction(void **state)
+{
+    (void)state;
+    start(1);
+    struct io_file *file = durable_file("/db/a", 1, 16);
+    busy_queue = open_queue();
+    is_compaction_done = false;
+    for (uint32_t i = 0; i < 40; i++) {
+        requests[i] = (struct io_request){ .file = file, .verb = IO_READ, .buffer = bytes_b,
+                                           .bytes = PAGE, .done = read_again,
+                                           .class_of_service = IO_CLASS_READ };
+        io_queue_add(busy_queue, &requests[i]);
+    }
+    io_queue_poll(busy_queue, 0);
+    requests[40] = (struct io_request){ .file = file, .verb = IO_READ, .buffer = bytes_b,
+                                        .bytes = 16 * PAGE, .done = note_compaction,
+                                        .class_of_service = IO_CLASS_COMPACTION };
+    io_queue_add(busy_queue, &requests[40]);
+    run(busy_queue);
+    assert_true(is_compaction_done);
+    io_queue_close(busy_queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
 /* ---- crash: bytes ---- */
 
 static void a_crash_keeps_everything_synced(void **state)
@@ -1095,6 +1205,9 @@ int main(void)
         cmocka_unit_test(requests_complete_out_of_order),
         cmocka_unit_test(time_passes_by_latency_and_by_waiting),
         cmocka_unit_test(a_waiting_queue_lets_others_finish_in_between),
+        cmocka_unit_test(the_log_overtakes_and_the_rest_goes_by_class),
+        cmocka_unit_test(reads_give_way_to_a_log_write_of_another_queue),
+        cmocka_unit_test(endless_reads_do_not_starve_compaction),
         cmocka_unit_test(a_crash_keeps_everything_synced),
         cmocka_unit_test(a_crash_keeps_any_part_of_the_unsynced),
         cmocka_unit_test(a_crash_reorders_unsynced_writes),

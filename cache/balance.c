@@ -11,18 +11,21 @@
 #define RECORDS_GROW_ABOVE 128u /* record worth per byte, in percent of block worth */
 #define BLOCKS_GROW_BELOW  112u
 
+static double worth(uint64_t hits, uint64_t span_bytes)
+{
+    return span_bytes == 0 ? 0 : (double)hits / (double)span_bytes;
+}
+
 uint32_t balance_share(uint32_t share, const struct balance_evidence *evidence)
 {
     assert(share >= SHARE_MIN);
     assert(share <= SHARE_MAX);
     if (evidence->record_hits + evidence->block_hits < EVIDENCE_MIN)
         return share;
-    if (evidence->record_span_bytes == 0 || evidence->block_span_bytes == 0)
-        return share;
 
-    /* record_hits / record_span against block_hits / block_span, without the division. */
-    double record_worth = (double)evidence->record_hits * (double)evidence->block_span_bytes;
-    double block_worth = (double)evidence->block_hits * (double)evidence->record_span_bytes;
+    /* A side from which nothing was evicted yet has not shown that it is worth its bytes. */
+    double record_worth = worth(evidence->record_hits, evidence->record_span_bytes);
+    double block_worth = worth(evidence->block_hits, evidence->block_span_bytes);
 
     if (record_worth * 100 > block_worth * RECORDS_GROW_ABOVE)
         return share + SHARE_STEP > SHARE_MAX ? SHARE_MAX : share + SHARE_STEP;

@@ -54,11 +54,19 @@ static void share_leans_to_blocks_at_a_tie(void **state)
 static void share_stays_without_evidence(void **state)
 {
     struct balance_evidence few = evidence_of(EVIDENCE_MIN - 1, 0);
-    struct balance_evidence empty = { 1000, 1000, 0, MIB };
 
     (void)state;
     assert_int_equal(balance_share(500, &few), 500);
-    assert_int_equal(balance_share(500, &empty), 500);
+}
+
+/* Records that are never evicted because they are few would otherwise keep their share for ever. */
+static void side_without_ghosts_shrinks(void **state)
+{
+    struct balance_evidence no_records = { 0, 1000, 0, MIB }, no_blocks = { 1000, 0, MIB, 0 };
+
+    (void)state;
+    assert_true(balance_share(500, &no_records) < 500);
+    assert_true(balance_share(500, &no_blocks) > 500);
 }
 
 static void share_keeps_a_floor_for_both_sides(void **state)
@@ -423,6 +431,7 @@ int main(void)
         cmocka_unit_test(share_weighs_hits_by_the_bytes_they_would_cost),
         cmocka_unit_test(share_leans_to_blocks_at_a_tie),
         cmocka_unit_test(share_stays_without_evidence),
+        cmocka_unit_test(side_without_ghosts_shrinks),
         cmocka_unit_test(share_keeps_a_floor_for_both_sides),
         cmocka_unit_test(victim_is_the_data_side_above_its_share),
         cmocka_unit_test(victim_is_index_or_filter_only_above_their_part),

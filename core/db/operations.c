@@ -227,7 +227,7 @@ static void elsewhere_start(struct kiwi_context *context, struct kiwi_op *op)
     case KIWI_DELETE:
         break;
     }
-    assert(!"operations of one shard go there directly");
+    assert(false && "operations of one shard go there directly");
 }
 
 void operation_start(struct kiwi_context *context, struct kiwi_op *op, bool is_blocking)

@@ -164,7 +164,7 @@ static void op_handle(struct context *context, struct kiwi_op *op)
     case STEP_WAIT:
         break;
     }
-    assert(!"an operation came back in a step that belongs inside a shard");
+    assert(false && "an operation came back in a step that belongs inside a shard");
 }
 
 static void part_arrive(struct context *context, struct durable_part *part)
@@ -207,7 +207,7 @@ static void task_handle(struct context *context, struct task *task)
     case TASK_LOG_WRITE:
         break;
     }
-    assert(!"a task came back that belongs inside a shard");
+    assert(false && "a task came back that belongs inside a shard");
 }
 
 /* ---- results, inside a shard ---- */

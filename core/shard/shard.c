@@ -85,7 +85,7 @@ void shard_op_run(struct shard *shard, struct kiwi_op *op, struct context *execu
     case KIWI_WAIT_DURABLE:
         break;
     }
-    assert(!"this verb runs on its context, not as a task of one shard");
+    assert(false && "this verb runs on its context, not as a task of one shard");
 }
 
 void shard_task_run(struct shard *shard, struct task *task, struct context *executor)
@@ -110,7 +110,7 @@ void shard_task_run(struct shard *shard, struct task *task, struct context *exec
     case TASK_VISIBLE:
         break;
     }
-    assert(!"a task came into a shard that belongs to a context");
+    assert(false && "a task came into a shard that belongs to a context");
 }
 
 void shard_op_prefetch(const struct shard *shard, const struct kiwi_op *op)

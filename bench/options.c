@@ -278,7 +278,7 @@ static enum kiwi_status workload_option(struct bench_options *options, int id, c
             return FAIL(KIWI_INVALID, "arrivals '%.40s' is neither poisson nor constant", text);
         return KIWI_OK;
     default:
-        assert(!"an option without meaning");
+        assert(false && "an option without meaning");
         return KIWI_INVALID;
     }
 }

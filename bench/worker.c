@@ -74,6 +74,7 @@ enum kiwi_status worker_open(struct worker *worker, uint64_t buffer_bytes)
         slot->index = i;
         slot->value = worker->buffers + 2 * i * bytes;
         slot->buffer = slot->value + bytes;
+        slot->op.key.data = slot->key;
         worker->free_slots[depth - 1 - i] = slot;
     }
     worker->free_count = depth;
@@ -135,28 +136,29 @@ static bool record_take(struct worker *worker, uint64_t limit, uint64_t *record)
 static bool step_take(struct worker *worker, struct slot *slot)
 {
     const struct task *task = &worker->state->task;
-    struct step        step = { .operation = OPERATION_INSERT };
-    uint64_t           number;
+    struct step        step;
+    uint64_t           place;
 
-    switch (task->kind) {
-    case TASK_RUN:
+    if (task->kind == TASK_RUN) {
         stream_next(&worker->stream, &step);
-        break;
-    case TASK_LOAD:
-        if (!record_take(worker, task->workload->insert_count, &number))
-            return false;
-        step.record = task->workload->insert_start + number;
-        break;
-    case TASK_VERIFY:
-        if (!record_take(worker, tracked_count(task->tracked), &number))
-            return false;
-        step.operation = OPERATION_READ;
-        step.record = tracked_record(task->tracked, number);
-        break;
+        slot->operation = step.operation;
+        slot->record = step.record;
+        slot->scan_rows = step.scan_rows;
+        slot->op.key.size = key_write_number(&task->workload->keys, step.number, slot->key);
+        return true;
     }
-    slot->operation = step.operation;
-    slot->record = step.record;
-    slot->scan_rows = step.scan_rows;
+    if (task->kind == TASK_LOAD) {
+        if (!record_take(worker, task->workload->insert_count, &place))
+            return false;
+        slot->operation = OPERATION_INSERT;
+        slot->record = task->workload->insert_start + place;
+    } else {
+        if (!record_take(worker, tracked_count(task->tracked), &place))
+            return false;
+        slot->operation = OPERATION_READ;
+        slot->record = tracked_record(task->tracked, place);
+    }
+    slot->op.key.size = key_write(&task->workload->keys, slot->record, slot->key);
     return true;
 }
 
@@ -179,13 +181,9 @@ static void slot_write_prepare(struct worker *worker, struct slot *slot)
 /* Makes the slot's operation; false when there is no more to do. */
 static bool slot_prepare(struct worker *worker, struct slot *slot)
 {
-    const struct task *task = &worker->state->task;
-
     if (!step_take(worker, slot))
         return false;
     slot->is_second = false;
-    slot->op.key.data = slot->key;
-    slot->op.key.size = key_write(&task->workload->keys, slot->record, slot->key);
     switch (slot->operation) {
     case OPERATION_READ:
     case OPERATION_MODIFY:
@@ -207,7 +205,7 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
         break;
     }
     case OPERATION_COUNT:
-        assert(!"no such operation");
+        assert(false && "no such operation");
     }
     return true;
 }

@@ -107,6 +107,7 @@ struct chooser chooser_of(const struct chooser_options *options)
     case CHOOSE_ZIPFIAN:
         /* Inclusive upper end in the original, hence the one. */
         chooser.count = options->count + options->expected_inserts + 1;
+        chooser.count_inverse = UINT64_MAX / chooser.count;
         chooser.zipfian = zipfian_of_zeta(0, SCRAMBLED_ITEM_COUNT, SCRAMBLED_ZETA);
         break;
     case CHOOSE_LATEST:
@@ -157,6 +158,35 @@ static uint64_t latest_draw(struct chooser *chooser, uint64_t newest, struct cha
     return newest - rank;
 }
 
+/* hash % count by multiplication (Barrett): the quotient so found is right or one too small. */
+static uint64_t scatter(const struct chooser *chooser, uint64_t rank)
+{
+    uint64_t hash = key_hash(rank);
+    uint64_t quotient = (uint64_t)(((chance_wide)hash * chooser->count_inverse) >> 64);
+    uint64_t rest = hash - quotient * chooser->count;
+
+    rest = rest >= chooser->count ? rest - chooser->count : rest;
+    assert_slow(rest == hash % chooser->count);
+    return chooser->first + rest;
+}
+
+void chooser_draw_many(struct chooser *chooser, uint64_t newest, struct chance *chance,
+                       uint64_t *records, uint32_t count)
+{
+    if (chooser->kind != CHOOSE_ZIPFIAN) {
+        for (uint32_t i = 0; i < count; i++)
+            records[i] = chooser_draw(chooser, newest, chance);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        records[i] = zipfian_draw(&chooser->zipfian, chance);
+    for (uint32_t i = 0; i < count; i++)
+        records[i] = scatter(chooser, records[i]);
+    for (uint32_t i = 0; i < count; i++)
+        if (__builtin_expect(records[i] > newest, 0))
+            records[i] = chooser_draw(chooser, newest, chance);
+}
+
 uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *chance)
 {
     uint64_t record;
@@ -164,8 +194,7 @@ uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *c
     switch (chooser->kind) {
     case CHOOSE_ZIPFIAN:
         do {
-            uint64_t rank = zipfian_draw(&chooser->zipfian, chance);
-            record = chooser->first + key_hash(rank) % chooser->count;
+            record = scatter(chooser, zipfian_draw(&chooser->zipfian, chance));
         } while (__builtin_expect(record > newest, 0));
         return record;
     case CHOOSE_LATEST:

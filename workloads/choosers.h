@@ -53,6 +53,7 @@ struct chooser_options {
 struct chooser {
     enum chooser_kind kind;
     uint64_t          first, count;
+    uint64_t          count_inverse;        /* floor((2^64 - 1) / count) */
     uint64_t          hot_count;
     double            hot_share;
     double            gamma;
@@ -61,6 +62,11 @@ struct chooser {
 };
 
 struct chooser chooser_of(const struct chooser_options *options);
+
+/* The same draws, count of them, for a newest that stays: long chains of arithmetic of one draw then
+ * run beside those of the others. */
+void chooser_draw_many(struct chooser *chooser, uint64_t newest, struct chance *chance,
+                       uint64_t *records, uint32_t count);
 
 /* newest: the highest record number whose insert was acknowledged. Never above it. */
 uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *chance);

@@ -58,10 +58,8 @@ static uint32_t decimal_write(uint64_t number, uint8_t *out)
     return 16 - zeros;
 }
 
-size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
+size_t key_write_number(const struct key_shape *shape, uint64_t number, uint8_t *out)
 {
-    uint64_t number = shape->is_ordered ? record : key_hash(record);
-
     assert(shape->digits_min <= KEY_DIGITS_MAX);
     memcpy(out, "user", 4);
     if (__builtin_expect(shape->digits_min <= 1, 1))
@@ -73,4 +71,9 @@ size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
     memset(out + 4, '0', padding);
     memcpy(out + 4 + padding, digits, count);
     return 4 + padding + count;
+}
+
+size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
+{
+    return key_write_number(shape, key_number(shape, record), out);
 }

@@ -34,5 +34,14 @@ static inline uint64_t key_hash(uint64_t number)
     return (hash >> 63) != 0 ? 0 - hash : hash;
 }
 
+/* The number a key shows. */
+static inline uint64_t key_number(const struct key_shape *shape, uint64_t record)
+{
+    return shape->is_ordered ? record : key_hash(record);
+}
+
+/* Writes the key that shows number to out, which holds KEY_BYTES_MAX bytes, and returns its length. */
+size_t key_write_number(const struct key_shape *shape, uint64_t number, uint8_t *out);
+
 /* Writes the key of a record to out, which holds KEY_BYTES_MAX bytes, and returns its length. */
 size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out);

@@ -52,6 +52,7 @@ struct stream stream_of(const struct stream_options *options)
                  .scan_rows_max = workload->scan_rows_max,
                  .scan_is_zipfian = workload->scan_is_zipfian,
                  .values = workload->values,
+                 .keys = workload->keys,
     };
 
     assert(options->thread_index < options->thread_count);
@@ -79,29 +80,57 @@ static enum operation stream_operation(struct stream *stream)
     return stream->order[i];
 }
 
-void stream_next(struct stream *stream, struct step *out)
+static uint32_t stream_scan_rows(struct stream *stream)
 {
-    uint64_t newest = stream->newest;
+    if (stream->scan_is_zipfian)
+        return (uint32_t)zipfian_draw(&stream->scan_lengths, &stream->chance);
+    return (uint32_t)(stream->scan_rows_min
+                      + chance_below(&stream->chance,
+                                     stream->scan_rows_max - stream->scan_rows_min + 1));
+}
 
-    out->operation = stream_operation(stream);
+static void stream_make_one(struct stream *stream)
+{
+    struct step *step = &stream->steps[0];
+
+    step->operation = stream_operation(stream);
+    step->scan_rows = 0;
+    if (step->operation == OPERATION_INSERT)
+        step->record = acknowledged_take(stream->inserts);
+    else
+        step->record = chooser_draw(&stream->chooser, acknowledged_newest(stream->inserts),
+                                    &stream->chance);
+    if (step->operation == OPERATION_SCAN)
+        step->scan_rows = stream_scan_rows(stream);
+    step->number = key_number(&stream->keys, step->record);
+    stream->ahead = 1;
+}
+
+void stream_make(struct stream *stream)
+{
+    uint64_t records[STREAM_AHEAD];
+
+    assert(stream->ahead == 0);
     if (stream->inserts != NULL) {
-        if (out->operation == OPERATION_INSERT) {
-            out->record = acknowledged_take(stream->inserts);
-            return;
-        }
-        newest = acknowledged_newest(stream->inserts);
+        stream_make_one(stream);
+        return;
     }
-    out->record = chooser_draw(&stream->chooser, newest, &stream->chance);
-    if (out->operation == OPERATION_SCAN) {
-        uint64_t rows = stream->scan_rows_min;
+    chooser_draw_many(&stream->chooser, stream->newest, &stream->chance, records, STREAM_AHEAD);
+    for (uint32_t i = 0; i < STREAM_AHEAD; i++) {
+        struct step *step = &stream->steps[STREAM_AHEAD - 1 - i]; /* handed out from the end */
 
-        if (stream->scan_is_zipfian)
-            rows = zipfian_draw(&stream->scan_lengths, &stream->chance);
-        else
-            rows += chance_below(&stream->chance,
-                                 stream->scan_rows_max - stream->scan_rows_min + 1);
-        out->scan_rows = (uint32_t)rows;
+        step->record = records[i];
+        step->number = key_number(&stream->keys, records[i]);
+        step->scan_rows = 0;
     }
+    for (uint32_t i = 0; i < STREAM_AHEAD; i++) {
+        struct step *step = &stream->steps[STREAM_AHEAD - 1 - i];
+
+        step->operation = stream_operation(stream);
+        if (step->operation == OPERATION_SCAN)
+            step->scan_rows = stream_scan_rows(stream);
+    }
+    stream->ahead = STREAM_AHEAD;
 }
 
 uint64_t stream_value_bytes(struct stream *stream)
@@ -154,7 +183,7 @@ enum kiwi_status stream_digest(const struct workload *workload, uint64_t seed,
             stream_next(&stream, &step);
             if (step.operation == OPERATION_INSERT)
                 (void)!acknowledged_mark(inserts, step.record);
-            size_t bytes = key_write(&workload->keys, step.record, key);
+            size_t bytes = key_write_number(&workload->keys, step.number, key);
             digest = hash_checksum(key, bytes, digest + (uint64_t)step.operation);
             digest = hash_mix(digest, step.scan_rows + stream_value_bytes(&stream));
         }

@@ -3,6 +3,8 @@
  *
  * Thread   one owner. The newest acknowledged record is shared by all threads of a run; a workload
  *          without inserts never looks at it again.
+ * Ahead    without inserts, operations are made in small batches, which is much cheaper; with inserts
+ *          one by one, because the newest record moves.
  * Repeats  the same workload, seed and thread number give the same operations; with inserts from
  *          several threads the records follow the order in which inserts were acknowledged.
  */
@@ -15,7 +17,10 @@ struct step {
     enum operation operation;
     uint32_t       scan_rows;     /* OPERATION_SCAN */
     uint64_t       record;        /* OPERATION_INSERT: a fresh number */
+    uint64_t       number;        /* that its key shows, for key_write_number */
 };
+
+#define STREAM_AHEAD 16u /* operations made at a time when no insert can come between */
 
 struct stream {
     struct chance        chance;
@@ -29,6 +34,9 @@ struct stream {
     uint64_t             scan_rows_min, scan_rows_max;
     bool                 scan_is_zipfian;
     struct value_shape   values;
+    struct key_shape     keys;
+    uint32_t             ahead;                      /* of steps below, not yet handed out */
+    struct step          steps[STREAM_AHEAD];
 };
 
 struct stream_options {
@@ -42,7 +50,14 @@ struct stream_options {
 struct chooser workload_chooser(const struct workload *workload);
 struct stream  stream_of(const struct stream_options *options);
 
-void stream_next(struct stream *stream, struct step *out);
+void stream_make(struct stream *stream);
+
+static inline void stream_next(struct stream *stream, struct step *out)
+{
+    if (stream->ahead == 0)
+        stream_make(stream);
+    *out = stream->steps[--stream->ahead];
+}
 
 /* Bytes of the next value to write. */
 uint64_t stream_value_bytes(struct stream *stream);

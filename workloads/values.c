@@ -9,7 +9,7 @@
 #include "core/base/hash.h"
 #include "core/base/memory.h"
 
-#define POOL_BYTES (1u << 20)
+#define POOL_BYTES (1u << 18) /* stays in the second cache level */
 
 struct value_pool {
     uint64_t bytes_max;

@@ -57,7 +57,7 @@ static enum chooser_kind chooser_kind_of(const char *word)
     for (size_t i = 0; i < ARRAY_COUNT(words); i++)
         if (strcmp(words[i], word) == 0)
             return (enum chooser_kind)i;
-    assert(!"the linter lets only known words through");
+    assert(false && "the linter lets only known words through");
     return CHOOSE_UNIFORM;
 }
 

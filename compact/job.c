@@ -217,15 +217,31 @@ enum kiwi_status job_compaction_open(const struct job_options *options, struct v
     return KIWI_OK;
 }
 
+/* Tables of an edit that nobody answered for may be in a version: they are let go of, the rest is
+ * closed. Their files are found again when the database opens. */
+static void outputs_abandon(struct job *job)
+{
+    uint32_t in_edit = job->publish.stage == PUBLISH_READY ? job->publish.output_count : 0;
+
+    for (struct job_output *output = job->outputs, *next; output != NULL; output = next) {
+        next = output->next;
+        if (in_edit > 0)
+            in_edit--;
+        else
+            table_close(output->table);
+        output->table = NULL;
+        io_file_close(output->file);
+        output->file = NULL;
+        job_output_free(output);
+    }
+}
+
 void job_close(struct job *job)
 {
     if (job == NULL)
         return;
     assert(job->io_outstanding == 0);
-    for (struct job_output *output = job->outputs, *next; output != NULL; output = next) {
-        next = output->next;
-        job_output_free(output);
-    }
+    outputs_abandon(job);
     job_publish_end(job);
     merge_close(job->merge);
     for (uint32_t i = 0; i < job->input_count; i++)

@@ -58,8 +58,8 @@ MUST_USE enum kiwi_status job_compaction_open(const struct job_options *options,
                                               const struct compaction_plan *plan, uint64_t run_id,
                                               struct job **out);
 /* (token) NULL is fine; no I/O may be outstanding (step until it is not JOB_WAITING). Releases the
- * version and gives frames back to the buffers of its steps. Outputs that were never published must
- * have been taken back. */
+ * version and gives frames back to the buffers of its steps. Files that were not taken back are
+ * closed and stay on disk. */
 void job_close(struct job *job);
 
 /* buffers: the same in every step of a job. */

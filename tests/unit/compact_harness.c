@@ -378,6 +378,7 @@ static void file_give(struct harness *harness, struct job *job, struct harness_r
     (void)snprintf(path, sizeof path, "%s/t-%08" PRIx64, harness->directory, id);
     status = io_file_open(harness->io, path, IO_CREATE | IO_EXCLUSIVE | IO_DIRECT, &file);
     if (status != KIWI_OK) {
+        file_remove(harness, id); /* it may have been made before memory ran out */
         job_file_refuse(job, status);
         return;
     }

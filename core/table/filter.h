@@ -32,13 +32,24 @@ struct filter_spot {
     uint64_t bits;
 };
 
+__extension__ typedef unsigned __int128 filter_product;
+
+/* The top bits of the hash have chosen the shard, so all of its keys share them. */
+static inline uint64_t filter_mix(uint64_t hash)
+{
+    return hash_mix(hash, 0x66696c746572ull);
+}
+
+static inline uint32_t filter_partition(const struct filter_shape *shape, uint64_t hash)
+{
+    return (uint32_t)((filter_product)filter_mix(hash) * shape->partitions >> 64);
+}
+
 static inline struct filter_spot filter_spot(const struct filter_shape *shape, uint64_t hash)
 {
-    /* The top bits of the hash have chosen the shard, so all of its keys share them. */
-    uint64_t mixed = hash_mix(hash, 0x66696c746572ull);
-    __extension__ typedef unsigned __int128 wide;
-    wide     place = (wide)mixed * shape->partitions;
-    wide     block = (wide)(uint64_t)place * shape->blocks;
+    uint64_t mixed = filter_mix(hash);
+    filter_product place = (filter_product)mixed * shape->partitions;
+    filter_product block = (filter_product)(uint64_t)place * shape->blocks;
     uint64_t bits = (mixed ^ mixed >> 32) * 0x9fb21c651e98df25ull;
     uint32_t all = (1u << shape->lanes) - 1;
     uint32_t turn = (uint32_t)(bits >> 60) & 7;

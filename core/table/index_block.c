@@ -165,10 +165,7 @@ struct bytes index_builder_key(const struct index_builder *builder, uint32_t i)
 
 uint64_t index_builder_bytes(const struct index_builder *builder)
 {
-    uint64_t bytes = columns_end(builder->count) + builder->key_bytes;
-    uint64_t partitions = bytes / TABLE_INDEX_BYTES + 1;
-
-    return round_up_u64(bytes + partitions * columns_end(0), TABLE_PAGE_BYTES);
+    return columns_end(builder->count) + builder->key_bytes;
 }
 
 /* Prefixes are at most this long, so that they fit their field. */

@@ -19,6 +19,31 @@
 enum { CHUNK_BYTES = 256 << 10, CHUNK_BYTES_MIN = 64 << 10 };
 static_assert((int)CHUNK_BYTES_MIN >= (int)TABLE_FILTER_BYTES_MAX, "a chunk holds any partition");
 
+/* Finishing goes through these, each in steps that either are done or have changed nothing. */
+enum finish_stage {
+    FINISH_NOT_BEGUN = 0,
+    FINISH_DATA,
+    FINISH_HASH_COUNT, /* how many hashes each filter partition gets */
+    FINISH_HASH_SORT,  /* by partition, in place */
+    FINISH_FILTER,
+    FINISH_INDEX,
+    FINISH_TOP,
+    FINISH_PROPERTIES,
+    FINISH_FOOTER,
+    FINISH_DONE,
+};
+
+struct finish {
+    enum finish_stage    stage;
+    struct filter_shape  shape;
+    uint64_t            *ends, *heads; /* owned, one allocation: of the partitions in hashes */
+    uint64_t             at;           /* in hashes */
+    uint32_t             partition;
+    uint8_t             *filter;       /* the partition under construction, in the open chunk */
+    struct index_builder top;          /* owned */
+    struct index_part    part;
+};
+
 struct table_writer {
     struct table_writer_options options;
     uint64_t                    seed;
@@ -36,7 +61,7 @@ struct table_writer {
     struct table_layout         layout;
     uint64_t                    footer_checksum;
     uint8_t                    *top_block;    /* owned: a copy, for the open table */
-    bool                        is_finished;
+    struct finish               finish;
     void (*block_done)(void *context, struct block_ref ref, const uint8_t *block);
     void                       *block_context;
 };
@@ -85,6 +110,8 @@ void table_writer_close(struct table_writer *writer)
     chunks_close(&writer->chunks);
     data_builder_close(&writer->data);
     index_builder_close(&writer->index);
+    index_builder_close(&writer->finish.top);
+    memory_free(writer->finish.ends);
     memory_free(writer->hashes);
     memory_free(writer->last_key);
     memory_free(writer->smallest);
@@ -269,7 +296,7 @@ enum kiwi_status table_writer_add(struct table_writer *writer, const struct entr
 {
     bool is_new_key;
 
-    assert(!writer->is_finished);
+    assert(writer->finish.stage == FINISH_NOT_BEGUN);
     TRY(entry_check(writer, entry, &is_new_key));
     TRY(hashes_reserve(writer));
     TRY(smallest_copy(writer, entry->key));
@@ -284,110 +311,142 @@ enum kiwi_status table_writer_add(struct table_writer *writer, const struct entr
 
 /* ---- finishing ---- */
 
-/* Sorts the hashes by partition, in place, so that each partition is built once and in cache
- * (McIlroy, Bostic, McIlroy: Engineering Radix Sort, 1993). ends[p]: where partition p ends. */
-static void hashes_sort(struct table_writer *writer, const struct filter_shape *shape,
-                        uint64_t *ends, uint64_t *heads)
-{
-    uint64_t *hashes = writer->hashes;
-    uint64_t  sum = 0;
+/* Hashes that one step deals with: some tens of microseconds. */
+enum { HASHES_A_STEP = 4096 };
 
-    for (uint64_t i = 0; i < writer->hash_count; i++)
-        ends[filter_spot(shape, hashes[i]).partition]++;
-    for (uint32_t p = 0; p < shape->partitions; p++) {
-        heads[p] = sum;
-        sum += ends[p];
-        ends[p] = sum;
+static enum kiwi_status data_finish(struct table_writer *writer)
+{
+    if (writer->data.count > 0)
+        TRY(data_block_finish(writer));
+    writer->layout.filter_offset = writer->chunks.bytes;
+    return KIWI_OK;
+}
+
+/* True when this was the last step of its stage; so in all that return bool through is_last. */
+static enum kiwi_status hashes_count(struct table_writer *writer, bool *is_last)
+{
+    struct finish *finish = &writer->finish;
+
+    if (finish->ends == NULL) {
+        finish->shape = filter_shape_of(writer->hash_count, writer->options.filter_bits_per_key);
+        uint32_t partitions = finish->shape.partitions;
+        finish->ends = memory_allocate_zeroed(2 * ((size_t)partitions + 1) * sizeof(uint64_t));
+        if (finish->ends == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for %u filter partitions", partitions);
+        finish->heads = finish->ends + partitions + 1;
+        writer->properties.filter_partitions = partitions;
+        writer->properties.filter_blocks = finish->shape.blocks;
+        writer->properties.filter_lanes = finish->shape.lanes;
     }
-    for (uint32_t p = 0; p < shape->partitions; p++) {
-        while (heads[p] < ends[p]) {
-            uint64_t hash = hashes[heads[p]];
-            uint32_t home = filter_spot(shape, hash).partition;
-            hashes[heads[p]] = hashes[heads[home]];
-            hashes[heads[home]++] = hash;
+    uint64_t end = min_u64(writer->hash_count, finish->at + HASHES_A_STEP);
+    for (; finish->at < end; finish->at++)
+        finish->ends[filter_partition(&finish->shape, writer->hashes[finish->at])]++;
+    *is_last = end == writer->hash_count;
+    if (!*is_last)
+        return KIWI_OK;
+    uint64_t sum = 0;
+    for (uint32_t p = 0; p < finish->shape.partitions; p++) {
+        finish->heads[p] = sum;
+        sum += finish->ends[p];
+        finish->ends[p] = sum;
+    }
+    finish->partition = 0;
+    return KIWI_OK;
+}
+
+/* Sorts the hashes by partition, in place, so that each partition is built once and in cache
+ * (McIlroy, Bostic, McIlroy: Engineering Radix Sort, 1993). */
+static void hashes_sort(struct table_writer *writer, bool *is_last)
+{
+    struct finish *finish = &writer->finish;
+    uint64_t      *hashes = writer->hashes;
+
+    for (uint32_t moves = 0; finish->partition < finish->shape.partitions; finish->partition++) {
+        uint64_t *head = &finish->heads[finish->partition];
+        for (; *head < finish->ends[finish->partition]; moves++) {
+            if (moves == HASHES_A_STEP)
+                return;
+            uint64_t  hash = hashes[*head];
+            uint64_t *home = &finish->heads[filter_partition(&finish->shape, hash)];
+            hashes[*head] = hashes[*home];
+            hashes[(*home)++] = hash;
         }
     }
+    finish->partition = 0;
+    finish->at = 0;
+    *is_last = true;
 }
 
-static enum kiwi_status filter_partition_write(struct table_writer       *writer,
-                                               const struct filter_shape *shape, uint64_t first,
-                                               uint64_t end)
+static enum kiwi_status filter_write(struct table_writer *writer, bool *is_last)
 {
-    uint8_t *target = chunks_reserve(&writer->chunks, shape->partition_bytes);
+    struct finish *finish = &writer->finish;
+    uint32_t       bytes = finish->shape.partition_bytes;
 
-    if (target == NULL)
-        return no_buffer(writer, shape->partition_bytes);
-    memset(target, 0, shape->partition_bytes);
-    filter_header_write(target, shape);
-    for (uint64_t i = first; i < end; i++) {
-        struct filter_spot spot = filter_spot(shape, writer->hashes[i]);
-        filter_add(target, &spot);
-    }
-    block_finish(writer, target, TABLE_BLOCK_FILTER, shape->partition_bytes);
-    return KIWI_OK;
-}
-
-static enum kiwi_status filter_write(struct table_writer *writer)
-{
-    struct filter_shape shape =
-        filter_shape_of(writer->hash_count, writer->options.filter_bits_per_key);
-    enum kiwi_status status = KIWI_OK;
-
-    writer->properties.filter_partitions = shape.partitions;
-    writer->properties.filter_blocks = shape.blocks;
-    writer->properties.filter_lanes = shape.lanes;
-    if (shape.partitions == 0)
+    *is_last = finish->partition == finish->shape.partitions;
+    if (*is_last)
         return KIWI_OK;
-    uint64_t *ends = memory_allocate_zeroed(2 * shape.partitions * sizeof *ends);
-    if (ends == NULL)
-        return FAIL(KIWI_NO_MEMORY, "no memory for %u filter partitions", shape.partitions);
-    hashes_sort(writer, &shape, ends, ends + shape.partitions);
-    for (uint32_t p = 0; p < shape.partitions && status == KIWI_OK; p++)
-        status = filter_partition_write(writer, &shape, p == 0 ? 0 : ends[p - 1], ends[p]);
-    memory_free(ends);
-    return status;
-}
-
-/* Writes the next part of an index; kind tells partitions from the top. */
-static enum kiwi_status index_part_write(struct table_writer        *writer,
-                                         const struct index_builder *index,
-                                         const struct index_part *part, uint64_t end,
-                                         enum table_block_kind kind)
-{
-    uint8_t *target = chunks_reserve(&writer->chunks, part->bytes);
-
-    if (target == NULL)
-        return no_buffer(writer, part->bytes);
-    index_builder_write(index, part, end, target);
-    if (kind == TABLE_BLOCK_TOP) {
-        writer->top_block = memory_allocate_aligned(part->bytes, CACHE_LINE_BYTES);
-        if (writer->top_block == NULL)
-            return no_buffer(writer, part->bytes);
+    if (finish->filter == NULL) {
+        finish->filter = chunks_reserve(&writer->chunks, bytes);
+        if (finish->filter == NULL)
+            return no_buffer(writer, bytes);
+        memset(finish->filter, 0, bytes);
+        filter_header_write(finish->filter, &finish->shape);
     }
-    block_finish(writer, target, kind, part->bytes);
-    if (kind == TABLE_BLOCK_TOP)
-        memcpy(writer->top_block, target, part->bytes);
+    uint64_t partition_end = finish->ends[finish->partition];
+    uint64_t end = min_u64(partition_end, finish->at + HASHES_A_STEP);
+    for (; finish->at < end; finish->at++) {
+        struct filter_spot spot = filter_spot(&finish->shape, writer->hashes[finish->at]);
+        filter_add(finish->filter, &spot);
+    }
+    if (end == partition_end) {
+        block_finish(writer, finish->filter, TABLE_BLOCK_FILTER, bytes);
+        finish->filter = NULL;
+        finish->partition++;
+    }
     return KIWI_OK;
 }
 
-static enum kiwi_status partitions_write(struct table_writer *writer, struct index_builder *top)
+/* One index partition. */
+static enum kiwi_status index_write(struct table_writer *writer, bool *is_last)
+{
+    struct finish    *finish = &writer->finish;
+    struct index_part part = finish->part;
+
+    if (part.count == 0)
+        writer->layout.index_offset = writer->chunks.bytes;
+    *is_last = !index_builder_next(&writer->index, TABLE_INDEX_BYTES, &part);
+    if (*is_last) {
+        writer->layout.top_offset = writer->chunks.bytes;
+        writer->properties.index_partitions = finish->top.count;
+        return KIWI_OK;
+    }
+    struct bytes boundary = index_builder_key(&writer->index, part.first);
+    TRY(index_builder_reserve(&finish->top, boundary.size));
+    uint8_t *target = chunks_reserve(&writer->chunks, part.bytes);
+    if (target == NULL)
+        return no_buffer(writer, part.bytes);
+    index_builder_add(&finish->top, boundary, false, writer->chunks.bytes);
+    index_builder_write(&writer->index, &part, writer->layout.filter_offset, target);
+    block_finish(writer, target, TABLE_BLOCK_INDEX, part.bytes);
+    finish->part = part;
+    return KIWI_OK;
+}
+
+static enum kiwi_status top_write(struct table_writer *writer)
 {
     struct index_part part = { 0 };
 
-    writer->layout.index_offset = writer->chunks.bytes;
-    while (index_builder_next(&writer->index, TABLE_INDEX_BYTES, &part)) {
-        struct bytes boundary = index_builder_key(&writer->index, part.first);
-        TRY(index_builder_reserve(top, boundary.size));
-        index_builder_add(top, boundary, false, writer->chunks.bytes);
-        TRY(index_part_write(writer, &writer->index, &part, writer->layout.filter_offset,
-                             TABLE_BLOCK_INDEX));
-    }
-    writer->layout.top_offset = writer->chunks.bytes;
-    writer->properties.index_partitions = top->count;
-    part = (struct index_part){ 0 };
-    if (!index_builder_next(top, 0, &part))
+    if (!index_builder_next(&writer->finish.top, 0, &part))
         assert(false && "a table has at least one entry");
-    return index_part_write(writer, top, &part, writer->layout.top_offset, TABLE_BLOCK_TOP);
+    if (writer->top_block == NULL)
+        writer->top_block = memory_allocate_aligned(part.bytes, CACHE_LINE_BYTES);
+    uint8_t *target = chunks_reserve(&writer->chunks, part.bytes);
+    if (writer->top_block == NULL || target == NULL)
+        return no_buffer(writer, part.bytes);
+    index_builder_write(&writer->finish.top, &part, writer->layout.top_offset, target);
+    block_finish(writer, target, TABLE_BLOCK_TOP, part.bytes);
+    memcpy(writer->top_block, target, part.bytes);
+    return KIWI_OK;
 }
 
 static enum kiwi_status properties_write(struct table_writer *writer)
@@ -422,28 +481,60 @@ static enum kiwi_status footer_write(struct table_writer *writer)
     table_footer_build((struct table_footer *)target, &writer->layout);
     writer->footer_checksum = le64_get(((struct table_footer *)target)->checksum);
     chunks_commit(&writer->chunks, sizeof(struct table_footer));
+    chunks_finish(&writer->chunks);
+    return KIWI_OK;
+}
+
+enum kiwi_status table_writer_finish_step(struct table_writer *writer, bool *is_done)
+{
+    struct finish *finish = &writer->finish;
+    bool           is_last = true;
+
+    assert(writer->properties.entry_count > 0);
+    *is_done = false;
+    switch (finish->stage) {
+    case FINISH_NOT_BEGUN:
+        break;
+    case FINISH_DATA:
+        TRY(data_finish(writer));
+        break;
+    case FINISH_HASH_COUNT:
+        TRY(hashes_count(writer, &is_last));
+        break;
+    case FINISH_HASH_SORT:
+        is_last = false;
+        hashes_sort(writer, &is_last);
+        break;
+    case FINISH_FILTER:
+        TRY(filter_write(writer, &is_last));
+        break;
+    case FINISH_INDEX:
+        TRY(index_write(writer, &is_last));
+        break;
+    case FINISH_TOP:
+        TRY(top_write(writer));
+        break;
+    case FINISH_PROPERTIES:
+        TRY(properties_write(writer));
+        break;
+    case FINISH_FOOTER:
+        TRY(footer_write(writer));
+        break;
+    case FINISH_DONE:
+        *is_done = true;
+        return KIWI_OK;
+    }
+    finish->stage += is_last ? 1 : 0;
+    *is_done = finish->stage == FINISH_DONE;
     return KIWI_OK;
 }
 
 enum kiwi_status table_writer_finish(struct table_writer *writer)
 {
-    struct index_builder top = { 0 };
-    enum kiwi_status     status = KIWI_OK;
+    bool is_done = false;
 
-    assert(!writer->is_finished);
-    assert(writer->properties.entry_count > 0);
-    if (writer->data.count > 0)
-        TRY(data_block_finish(writer));
-    writer->layout.filter_offset = writer->chunks.bytes;
-    TRY(filter_write(writer));
-    status = partitions_write(writer, &top);
-    index_builder_close(&top);
-    if (status != KIWI_OK)
-        return status;
-    TRY(properties_write(writer));
-    TRY(footer_write(writer));
-    chunks_finish(&writer->chunks);
-    writer->is_finished = true;
+    while (!is_done)
+        TRY(table_writer_finish_step(writer, &is_done));
     return KIWI_OK;
 }
 
@@ -459,18 +550,16 @@ void table_writer_chunk_give(struct table_writer *writer, const struct table_chu
     chunks_give(&writer->chunks, chunk);
 }
 
+/* Asked for with every key, so nothing in here divides. */
 uint64_t table_writer_bytes(const struct table_writer *writer)
 {
-    if (writer->is_finished)
-        return writer->chunks.bytes;
-    struct filter_shape shape =
-        filter_shape_of(writer->hash_count, writer->options.filter_bits_per_key);
-    uint64_t filter_bytes = (uint64_t)shape.partitions * shape.partition_bytes;
-    uint64_t data_bytes = writer->data.count == 0 ? 0 : data_builder_bytes(&writer->data);
     uint64_t ends_bytes = 2ull * TABLE_PAGE_BYTES + sizeof(struct table_footer);
 
-    return writer->chunks.bytes + data_bytes + filter_bytes + index_builder_bytes(&writer->index)
-         + ends_bytes;
+    if (writer->finish.stage == FINISH_DONE)
+        return writer->chunks.bytes;
+    return writer->chunks.bytes + writer->data.used
+         + writer->hash_count * writer->options.filter_bits_per_key / 8
+         + index_builder_bytes(&writer->index) + ends_bytes;
 }
 
 uint64_t table_writer_entry_count(const struct table_writer *writer)
@@ -506,7 +595,7 @@ enum kiwi_status table_writer_table(struct table_writer *writer, struct io_file 
                                  .properties = properties,
                                  .top_block = writer->top_block };
 
-    assert(writer->is_finished);
+    assert(writer->finish.stage == FINISH_DONE);
     assert(writer->top_block != NULL);
     TRY(table_make(&parts, file, out));
     writer->top_block = NULL;

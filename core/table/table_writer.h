@@ -32,11 +32,18 @@ MUST_USE enum kiwi_status table_writer_open(const struct table_writer_options *o
                                             struct table_writer **out);
 void table_writer_close(struct table_writer *writer); /* NULL is fine; drops what was not taken */
 
-/* entry_compare order, strictly ascending. hash is hash_key(entry->key). KIWI_NO_MEMORY: no buffer. */
+/* entry_compare order, strictly ascending. hash is hash_key(entry->key). KIWI_NO_MEMORY: no buffer;
+ * nothing has changed, so the same entry may be added again later. KIWI_INVALID: out of order. */
 MUST_USE enum kiwi_status table_writer_add(struct table_writer *writer, const struct entry *entry,
                                            uint64_t hash);
 /* After the last entry: filter, index, properties and footer become chunks. At least one entry. */
 MUST_USE enum kiwi_status table_writer_finish(struct table_writer *writer);
+/*
+ * The same in steps of some tens of microseconds, for callers that must not hold up others: call
+ * until *is_done. KIWI_NO_MEMORY changes nothing, here and in table_writer_finish: give chunks back,
+ * then call again.
+ */
+MUST_USE enum kiwi_status table_writer_finish_step(struct table_writer *writer, bool *is_done);
 /* The next full chunk (after finish: every chunk), or false. Give each back once it is written. */
 bool     table_writer_chunk_take(struct table_writer *writer, struct table_chunk *chunk);
 void     table_writer_chunk_give(struct table_writer *writer, const struct table_chunk *chunk);

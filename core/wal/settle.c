@@ -121,8 +121,8 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
     for (uint32_t i = 0; i < findings->rescue_count; i++)
         TRY(rescue_write(wal, findings, &findings->rescues[i],
                          findings->last_is_open && i + 1 == findings->rescue_count));
-    /* The new life makes the tail void. Its one sync covers all that was written before, also groups
-     * that the dead process wrote and nobody saw finished. Should the power go before it is done,
-     * what only the tail had may be lost, as it would have been without this recovery. */
+    /* The new life makes the tail void. Its one sync covers all that was written before, also
+     * groups that the dead process wrote and nobody saw finished. Should the power go before it is
+     * done, what only the tail had may be lost, as it would have been without this recovery. */
     return wal_life_begin(wal, wal->log_id + life_step);
 }

@@ -16,8 +16,8 @@ static_assert(offsetof(struct wal_group_header, record_count)
                   == offsetof(struct wal_group_header, length) + 4,
               "one store publishes both");
 
-#define LENGTH_ONE_RECORD (1ull << 32) /* what a record adds to length and record_count as one word */
-#define GROUP_BYTES_MAX   (1ull << 30) /* of one device request */
+#define ONE_RECORD      (1ull << 32) /* one more in the word of length and record_count */
+#define GROUP_BYTES_MAX (1ull << 30) /* of one device request */
 
 /* Everything stored before is in memory, and so in the tail, before value is: x86 and the rules of
  * the compiler keep the order, and the dying process cannot lose what it has stored. */
@@ -159,13 +159,22 @@ static void open_forget(struct wal *wal)
     wal->limit = NULL;
 }
 
-/* False when all slots are taken. */
+/* Nothing was appended since room was made. */
+static bool open_is_empty(const struct wal *wal)
+{
+    return wal->open == NULL || wal->cursor == (const uint8_t *)(wal->open + 1);
+}
+
+/* Afterwards no group is open. False when all slots are taken. */
 static bool open_close(struct wal *wal)
 {
     struct wal_slot *slot;
     uint64_t         bytes, position;
 
-    assert(wal->open != NULL);
+    if (open_is_empty(wal)) {
+        open_forget(wal);
+        return true;
+    }
     if (slots_free(wal) == 0)
         return false;
     bytes = wal_group_bytes(le32_get(wal->open->length));
@@ -241,9 +250,7 @@ static enum wal_verdict append_large(struct wal *wal, const struct wal_append *a
     uint32_t         record_count;
     uint8_t         *heap, *end;
 
-    if (wal->open != NULL && (slots_free(wal) < 2 || !open_close(wal)))
-        return WAL_NO_ROOM;
-    if (slots_free(wal) == 0)
+    if (!open_close(wal) || slots_free(wal) == 0)
         return WAL_NO_ROOM;
     if (ring_place(&wal->ring, bytes, WAL_RESERVE_BYTES) == RING_NOWHERE)
         return WAL_NO_ROOM;
@@ -302,7 +309,7 @@ static __attribute__((noinline)) enum wal_verdict append_slowly(struct wal *wal,
     end = append_encode(wal, append, wal->cursor, wal->open_first_sequence, &record_count);
     assert(end <= wal->limit);
     store_in_order(length_word(wal->open), *length_word(wal->open) + (uint64_t)(end - wal->cursor)
-                                               + record_count * LENGTH_ONE_RECORD);
+                                               + record_count * ONE_RECORD);
     wal->cursor = end;
     wal->appended_sequence += append->count;
     return WAL_APPENDED;
@@ -320,7 +327,7 @@ enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append)
         return append_slowly(wal, append);
     end = wal_entry_encode(wal->cursor, entry, wal->open_first_sequence, wal->seed);
     store_in_order(length_word(wal->open), *length_word(wal->open) + (uint64_t)(end - wal->cursor)
-                                               + LENGTH_ONE_RECORD);
+                                               + ONE_RECORD);
     wal->cursor = end;
     wal->appended_sequence = entry->sequence;
     return WAL_APPENDED;
@@ -329,7 +336,8 @@ enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append)
 enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count)
 {
     const struct entry empty = { .kind = ENTRY_PUT };
-    uint64_t length = bytes + count * wal_entry_bound(&empty) + wal_batch_bound(KIWI_SHARD_COUNT_MAX);
+    uint64_t length = bytes + count * wal_entry_bound(&empty)
+                    + wal_batch_bound(KIWI_SHARD_COUNT_MAX);
 
     if (wal->status != KIWI_OK)
         return WAL_STOPPED;
@@ -340,7 +348,7 @@ enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count)
     if (slots_free(wal) < 2)
         return WAL_NO_ROOM;
     /* The open group is closed first and takes its place in the ring before the large one. */
-    if (wal->open != NULL && !open_close(wal))
+    if (!open_close(wal))
         return WAL_NO_ROOM;
     return ring_place(&wal->ring, wal_group_bytes(length), WAL_RESERVE_BYTES) == RING_NOWHERE
          ? WAL_NO_ROOM : WAL_APPENDED;
@@ -369,7 +377,7 @@ struct wal_group *wal_group_cut(struct wal *wal)
 {
     if (wal->status != KIWI_OK || wal->out_count == WAL_GROUPS_IN_FLIGHT)
         return NULL;
-    if (wal->next_out == wal->next_number && (wal->open == NULL || !open_close(wal)))
+    if (wal->next_out == wal->next_number && (open_is_empty(wal) || !open_close(wal)))
         return NULL;
     return hand_out(wal);
 }
@@ -380,13 +388,15 @@ struct wal_group *wal_mark_cut(struct wal *wal, bool is_seal)
     uint64_t                 position;
 
     assert(wal->is_ready);
-    if (wal->status != KIWI_OK || wal->oldest != wal->next_number || wal->open != NULL)
+    if (wal->status != KIWI_OK || wal->oldest != wal->next_number || !open_is_empty(wal))
         return NULL;
     if (!is_seal && wal->data_group <= wal->mark_group)
         return NULL;
     position = ring_place(&wal->ring, WAL_PAGE_BYTES, 0);
     if (position == RING_NOWHERE)
         return NULL;
+    open_forget(wal);
+    tail_low_update(wal);
     assert(wal->tail.next == wal->tail.low);
     header = (void *)(wal->tail_address + wal->tail.next % wal->tail.bytes);
     header_begin(wal, header, is_seal ? WAL_GROUP_SEAL : WAL_GROUP_MARK,
@@ -462,7 +472,7 @@ uint64_t wal_durable_sequence(const struct wal *wal)
 
 uint64_t wal_staged_bytes(const struct wal *wal)
 {
-    uint64_t bytes = wal->open == NULL ? 0 : (uint64_t)(wal->cursor - (uint8_t *)wal->open);
+    uint64_t bytes = open_is_empty(wal) ? 0 : (uint64_t)(wal->cursor - (uint8_t *)wal->open);
 
     for (uint64_t number = wal->next_out; number != wal->next_number; number++)
         bytes += wal->slots[number % WAL_SLOT_COUNT].bytes;
@@ -507,7 +517,7 @@ void wal_trim(struct wal *wal, struct wal_position position)
 
 uint64_t wal_ring_used_bytes(const struct wal *wal)
 {
-    uint64_t open = wal->open == NULL ? 0 : wal_group_bytes(le32_get(wal->open->length));
+    uint64_t open = open_is_empty(wal) ? 0 : wal_group_bytes(le32_get(wal->open->length));
 
     return wal->ring.next - wal->ring.low + open;
 }

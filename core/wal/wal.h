@@ -1,5 +1,5 @@
 /*
- * wal.h: the write-ahead log of one shard: a ring file of groups and a mapped tail they are built in.
+ * wal.h: the write-ahead log of one shard: a ring file of groups, and a mapped tail to build them.
  *
  * Owns     files `wal` (the ring, direct I/O, fully written once at creation) and `tail` (shared
  *          mapping: what is in it survives the death of the process without a system call).
@@ -10,9 +10,9 @@
  *          group and hands it out as one device write with the data-sync flag; up to
  *          WAL_GROUPS_IN_FLIGHT at a time. wal_group_done takes it back.
  * Layout   core/format/wal_format.h. Each group begins at a 4 KiB boundary of ring and tail, holds
- *          identity, number, first sequence, count, length, the durable-up-to group, the checksum of
- *          the group before, and msgpack records each with its own checksum (so a tail whose group
- *          was never cut is verified record by record).
+ *          identity, number, first sequence, count, length, the durable-up-to group, the checksum
+ *          of the group before, and msgpack records each with its own checksum (so a tail whose
+ *          group was never cut is verified record by record).
  * Errors   any failed group write stops the log: wal_status() stays failed, nothing later becomes
  *          durable, appends are refused with KIWI_STOPPED (KIWI_FULL cannot happen: the ring is
  *          written in full at creation).
@@ -58,7 +58,7 @@ struct wal_replayed {
 };
 
 struct wal_group {                 /* handed out by wal_group_cut; stays the log's */
-    struct io_request request;     /* verb, file, buffer, offset, bytes filled in; the taker sets done */
+    struct io_request request;     /* filled in, but for done, which the taker sets */
     void             *taker;       /* for the taker's own use */
     uint64_t          number;
     uint64_t          sequence_last;

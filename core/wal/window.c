@@ -1,6 +1,7 @@
 /*
- * window.c: reads the ring in large pieces: 1 MiB, and 4 MiB with four transfers in flight into huge
- * pages once reading goes on and on. One transfer of small pages at a time has a third of the rate.
+ * window.c: reads the ring in large pieces: 1 MiB, and 4 MiB with four transfers in flight into
+ * huge pages once reading goes on and on. One transfer of small pages at a time has a third of the
+ * rate.
  */
 #include <inttypes.h>
 

@@ -227,8 +227,8 @@ static void creation_ended_at_any_operation_can_be_repeated(void **state)
     }
 }
 
-/* Goal: lives follow each other. Method: many lives of one log, each ended at a random operation, by
- * power cut or death of the process; recoveries are ended too. */
+/* Goal: lives follow each other. Method: many lives of one log, each ended at a random operation,
+ * by power cut or death of the process; recoveries are ended too. */
 static void lives_of_random_length_follow_each_other(void **state)
 {
     uint64_t seed = harness_seed();
@@ -267,7 +267,7 @@ static void lives_of_random_length_follow_each_other(void **state)
     }
 }
 
-/* Goal: an error of the device, once or for good, stops the log and loses nothing that was durable. */
+/* Goal: an error of the device, once or for good, stops the log and loses nothing durable. */
 static void error_of_any_operation_stops_the_log(void **state)
 {
     uint64_t seed = harness_seed();

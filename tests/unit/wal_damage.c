@@ -57,8 +57,9 @@ static uint32_t length_at(const struct harness_copy *copy, uint64_t offset)
     return le32_get(header->length);
 }
 
-/* Goal: no flipped bit of the ring is believed, when nothing else has the data. Method: every bit of
- * every header and record; below the mark it must be reported, in the mark itself nothing is lost. */
+/* Goal: no flipped bit of the ring is believed, when nothing else has the data. Method: every bit
+ * of every header and record; below the mark it must be reported, in the mark itself nothing is
+ * lost. */
 static void flipped_bit_below_the_mark_is_reported(void **state)
 {
     struct harness      harness;
@@ -128,8 +129,8 @@ static void flipped_bit_of_the_header_block_is_reported_or_harmless(void **state
     harness_close(&harness);
 }
 
-/* Goal: a new life id is above all earlier ones even when the newest slot is damaged. Method: damage
- * it after a power cut left a group beyond a hole, which must stay dead. */
+/* Goal: a new life id is above all earlier ones even when the newest slot is damaged. Method:
+ * damage it after a power cut left a group beyond a hole, which must stay dead. */
 static void damaged_life_slot_wakes_no_old_group(void **state)
 {
     struct harness    harness;

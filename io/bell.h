@@ -2,8 +2,8 @@
  * bell.h: how one thread tells another that its mailbox has something, without a system call unless
  * the other one sleeps.
  *
- * A sleeper with device requests outstanding waits in its queue; one without waits on a futex, which
- * costs the waker less than half.
+ * A sleeper with device requests outstanding waits in its queue; one without waits on a futex,
+ * which costs the waker less than half.
  * Thread   bell_ring: any. bell_wait: the owner of mailbox and queue.
  */
 #pragma once

@@ -270,7 +270,8 @@ static void parent_of(char *path)
         *slash = 0;
 }
 
-static enum kiwi_status write_synced(struct io *io, const char *path, const void *data, size_t bytes)
+static enum kiwi_status write_synced(struct io *io, const char *path, const void *data,
+                                     size_t bytes)
 {
     struct io_file  *file;
     enum kiwi_status status;

@@ -4,8 +4,8 @@
  * Owns     nothing but open files and queues; a struct io is one backend instance.
  * Backends io_uring (uring.c), plain system calls (posix.c), simulated disk (simulated.c).
  * Thread   struct io and struct io_file: any thread. struct io_queue: one thread at a time, the one
- *          that first polls it (a ring is made lazily by the polling thread). It may move to another
- *          thread, or be closed by one, only with nothing at the device: polled until pending is 0.
+ *          that first polls it (a ring is made lazily by the polling thread). It may move to
+ *          another thread, or be closed by one, only with nothing at the device: pending is 0.
  * Direct   files opened with IO_DIRECT take buffers, offsets and sizes in multiples of 4 KiB.
  * Errors   errno becomes enum kiwi_status here (ENOSPC, EDQUOT: KIWI_FULL; the rest KIWI_IO) and is
  *          unknown above; the text names path, offset and cause. Short transfers, EINTR and EAGAIN
@@ -31,7 +31,8 @@ enum io_backend {
 /* KIWI_UNSUPPORTED when the host refuses io_uring: the text names the cause (sysctl, seccomp, old
  * kernel, locked memory) and the option io_backend=posix. */
 MUST_USE enum kiwi_status io_open(enum io_backend backend, struct io **out);
-void                      io_close(struct io *io); /* NULL is fine; all files and queues closed before */
+/* NULL is fine; all files and queues are closed before. */
+void                      io_close(struct io *io);
 const char               *io_backend_name(const struct io *io);
 const char               *io_features_text(const struct io *io); /* what the probe found */
 
@@ -47,8 +48,8 @@ enum io_open_flag {
     IO_READ_ONLY = 1u << 0,
     IO_CREATE = 1u << 1,
     IO_EXCLUSIVE = 1u << 2, /* with IO_CREATE: fails with KIWI_INVALID when the file is there */
-    IO_DIRECT = 1u << 3,    /* falls back to buffered, visibly in the features text, where refused */
-    IO_DIRECTORY = 1u << 4, /* opens a directory; only for io_file_sync and IO_SYNC (a full fsync) */
+    IO_DIRECT = 1u << 3,    /* where refused: buffered, and the features text says so */
+    IO_DIRECTORY = 1u << 4, /* a directory; only for io_file_sync and IO_SYNC (a full fsync) */
 };
 
 MUST_USE enum kiwi_status io_file_open(struct io *io, const char *path, unsigned flags,
@@ -63,7 +64,8 @@ MUST_USE enum kiwi_status io_file_read(struct io_file *file, void *buffer, size_
                                        uint64_t offset);
 MUST_USE enum kiwi_status io_file_write(struct io_file *file, const void *buffer, size_t bytes,
                                         uint64_t offset);
-MUST_USE enum kiwi_status io_file_sync(struct io_file *file); /* data and what is needed to read it */
+/* Data and what is needed to read it. */
+MUST_USE enum kiwi_status io_file_sync(struct io_file *file);
 
 /* A whole small file at once; *data is from memory_allocate, owned by the caller. */
 MUST_USE enum kiwi_status io_read_whole(struct io *io, const char *path, uint64_t bytes_max,
@@ -80,7 +82,8 @@ MUST_USE enum kiwi_status io_directory_list(struct io *io, const char *path,
                                                                       const char *name),
                                             void *context);
 MUST_USE enum kiwi_status io_rename(struct io *io, const char *from, const char *to);
-MUST_USE enum kiwi_status io_remove(struct io *io, const char *path); /* KIWI_NOT_FOUND: was absent */
+/* KIWI_NOT_FOUND: it was absent. */
+MUST_USE enum kiwi_status io_remove(struct io *io, const char *path);
 
 /* Takes the database lock: an exclusive advisory lock on path, which then holds our pid as text.
  * KIWI_LOCKED: the text names the pid that has it. Ends with io_file_close. */
@@ -103,7 +106,13 @@ enum io_verb {
 };
 
 /* Order of the device scheduler: the log first. */
-enum io_class { IO_CLASS_LOG = 0, IO_CLASS_READ, IO_CLASS_FLUSH, IO_CLASS_COMPACTION, IO_CLASS_COUNT };
+enum io_class {
+    IO_CLASS_LOG = 0,
+    IO_CLASS_READ,
+    IO_CLASS_FLUSH,
+    IO_CLASS_COMPACTION,
+    IO_CLASS_COUNT,
+};
 
 struct io_request { /* lives inside its caller until done was called */
     struct io_file *file;                      /* in; not for IO_REMOVE */
@@ -114,7 +123,7 @@ struct io_request { /* lives inside its caller until done was called */
     uint8_t         verb;                      /* in: enum io_verb */
     uint8_t         class_of_service;          /* in: enum io_class */
     uint16_t        reserved;
-    void          (*done)(struct io_request *request); /* in: called from io_queue_poll, never from add */
+    void          (*done)(struct io_request *request); /* in: called from io_queue_poll only */
     enum kiwi_status status;                   /* out */
     uint32_t        queue_us, device_us;       /* out: waiting for a place; at the device */
     uint64_t        private_words[4];
@@ -128,17 +137,19 @@ void     io_queue_add(struct io_queue *queue, struct io_request *request); /* ne
  * functions may add requests. Returns how many finished. */
 uint32_t io_queue_poll(struct io_queue *queue, uint64_t timeout_ns);
 uint32_t io_queue_pending(const struct io_queue *queue); /* added and not yet done */
-/* From any thread: the present or next waiting io_queue_poll returns early. Costs a system call only
- * when the poller sleeps. */
+/* From any thread: the present or next waiting io_queue_poll returns early. Costs a system call
+ * only when the poller sleeps. */
 void     io_queue_wake(struct io_queue *queue);
 /* A descriptor that turns readable on completions and wakes; -1 where the backend has none. */
 int      io_queue_descriptor(struct io_queue *queue);
 
 /* ---- registration of buffers, where the host allows it ---- */
-/* Tells the queue that [base, base + bytes) will be used for many transfers. Refusal is no error. */
+/* Tells the queue that [base, base + bytes) will be used for many transfers. Being refused is no
+ * error. */
 void io_queue_register(struct io_queue *queue, void *base, size_t bytes);
 
 struct io_counters {
     uint64_t reads, writes, syncs, read_bytes, write_bytes;
 };
-void io_counters_read(struct io *io, struct io_counters *counters); /* sums over queues, any thread */
+/* Sums over all queues; any thread. */
+void io_counters_read(struct io *io, struct io_counters *counters);

@@ -108,8 +108,9 @@ enum kiwi_status posix_open(struct io **out)
         return FAIL(KIWI_NO_MEMORY, "no memory for the posix backend");
     *io = (struct io){ 0 };
     clock_open();
-    io_init(io, &posix_methods, clock_uses_counter() ? "plain system calls; clock: processor counter"
-                                                     : "plain system calls; clock: system");
+    io_init(io, &posix_methods,
+            clock_uses_counter() ? "plain system calls; clock: processor counter"
+                                 : "plain system calls; clock: system");
     *out = io;
     return KIWI_OK;
 }

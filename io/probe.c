@@ -116,7 +116,8 @@ static enum kiwi_status measure(struct probe *probe, struct io_probe *out)
 
     /* Space first: writes into allocated space are what the engine does. */
     TRY(io_file_allocate(probe->file, FILE_BYTES));
-    out->write_bytes_per_second = run(probe, IO_WRITE, CHUNKS_IN_FLIGHT, WRITE_RUN_NS) * CHUNK_BYTES;
+    out->write_bytes_per_second =
+        run(probe, IO_WRITE, CHUNKS_IN_FLIGHT, WRITE_RUN_NS) * CHUNK_BYTES;
     TRY(probe->status);
     out->file_bytes = probe->file_bytes;
     TRY(io_file_sync(probe->file));

@@ -3,8 +3,8 @@
  *
  *   add ──► waiting[class] ──queue_next──► at the device ──queue_finish──► finished ──► done
  *
- * Always   pending = waiting + in flight + finished. in_flight <= depth, and log requests may exceed
- *          it by QUEUE_LOG_EXTRA, so that a log write never stands behind a full house.
+ * Always   pending = waiting + in flight + finished. in_flight <= depth, and log requests may
+ *          exceed it by QUEUE_LOG_EXTRA, so that a log write never stands behind a full house.
  * Progress a queue with nothing in flight may send its first request whatever the budget says; the
  *          completion of that one brings the next poll, which asks the budget again.
  * Sleep    a waker writes the eventfd only when the poller has announced that it sleeps. Both sides
@@ -30,7 +30,8 @@ struct io_queue {
     struct request_list waiting[IO_CLASS_COUNT], finished;
     struct io_tally     tally; /* this thread writes */
     int                 event_fd; /* owned; -1: none */
-    _Alignas(CACHE_LINE_BYTES) _Atomic uint32_t is_woken; /* a wake not yet seen by a waiting poll */
+    /* A wake not yet seen by a waiting poll. */
+    _Alignas(CACHE_LINE_BYTES) _Atomic uint32_t is_woken;
     _Atomic uint32_t    is_asleep;      /* the poller waits, or is about to */
     _Atomic uint32_t    has_descriptor; /* the caller waits on event_fd itself */
 };

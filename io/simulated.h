@@ -1,7 +1,8 @@
 /*
  * simulated.h: a disk, a clock and a random stream from one seed, behind io.h.
  *
- * Disk     each file has a durable image and an ordered set of unsynced writes. Reads see the newest.
+ * Disk     each file has a durable image and an ordered set of unsynced writes. Reads see the
+ *          newest.
  *          Names (create, rename, remove) are durable only after the directory is synced, or lost
  *          or kept by chance at a crash.
  * Crash    keeps everything synced and any subset of the rest, each unsynced write whole, torn at

@@ -430,7 +430,15 @@ void disk_file_release(struct disk *disk, struct disk_file *file)
 
 /* How a crash treats what was not durable. Each machine and file system has its own habits, and a
  * mistake may show in one only. */
-enum mood { MOOD_KEEP_ALL, MOOD_KEEP_NONE, MOOD_MIXED, MOOD_PREFIX, MOOD_MOST, MOOD_FEW, MOOD_COUNT };
+enum mood {
+    MOOD_KEEP_ALL,
+    MOOD_KEEP_NONE,
+    MOOD_MIXED,
+    MOOD_PREFIX,
+    MOOD_MOST,
+    MOOD_FEW,
+    MOOD_COUNT,
+};
 
 enum fate { FATE_ABSENT, FATE_TORN, FATE_WHOLE };
 

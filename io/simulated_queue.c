@@ -61,11 +61,13 @@ static bool is_write(const struct io_request *request)
 
 static void flight_send(struct simulated_queue *queue, struct flight *flight)
 {
-    struct simulation  *simulation = simulation_of(queue->base.io);
-    struct io_request  *request = flight->request;
-    struct disk_file   *file = request->file != NULL ? simulated_file_of(request->file)->file : NULL;
-    uint32_t            left = request->bytes - request_state(request)->bytes_done;
+    struct simulation *simulation = simulation_of(queue->base.io);
+    struct io_request *request = flight->request;
+    struct disk_file  *file = NULL;
+    uint32_t           left = request->bytes - request_state(request)->bytes_done;
 
+    if (request->file != NULL)
+        file = simulated_file_of(request->file)->file;
     flight->is_sent = true;
     flight->part_bytes = left;
     if (left > 512 && chance_hits(&simulation->chance_faults,

@@ -278,18 +278,19 @@ static enum kiwi_status file_transfer(struct io_file *file, enum io_verb verb, v
 
 enum kiwi_status system_file_read(struct io_file *file, void *buffer, size_t bytes, uint64_t offset)
 {
-    return file_transfer(file, IO_READ, buffer,
-                         (struct failure_place){ .what = "read", .offset = offset, .bytes = bytes });
+    struct failure_place place = { .what = "read", .offset = offset, .bytes = bytes };
+
+    return file_transfer(file, IO_READ, buffer, place);
 }
 
 enum kiwi_status system_file_write(struct io_file *file, const void *buffer, size_t bytes,
                                    uint64_t offset)
 {
-    void *source;
+    struct failure_place place = { .what = "write", .offset = offset, .bytes = bytes };
+    void                *source;
 
     memcpy(&source, &buffer, sizeof source); /* a request has one pointer for both directions */
-    return file_transfer(file, IO_WRITE, source,
-                         (struct failure_place){ .what = "write", .offset = offset, .bytes = bytes });
+    return file_transfer(file, IO_WRITE, source, place);
 }
 
 enum kiwi_status system_file_sync(struct io_file *file)

@@ -84,7 +84,7 @@ static int ring_make(struct io_uring *ring, uint32_t entries)
         result = io_uring_queue_init_params(entries, ring, &parameters);
     }
     if (result == 0)
-        fcntl(ring->ring_fd, F_SETFD, FD_CLOEXEC); /* the kernel sets it; a child must not have it */
+        fcntl(ring->ring_fd, F_SETFD, FD_CLOEXEC); /* no program started from here gets it */
     return result;
 }
 
@@ -98,7 +98,8 @@ static void regions_register(struct uring_queue *queue)
         if (region->is_registered)
             continue;
         if (!queue->has_table)
-            queue->has_table = io_uring_register_buffers_sparse(&queue->ring, REGION_COUNT_MAX) == 0;
+            queue->has_table =
+                io_uring_register_buffers_sparse(&queue->ring, REGION_COUNT_MAX) == 0;
         region->is_registered = queue->has_table
             && io_uring_register_buffers_update_tag(&queue->ring, i, &part, &tag, 1) == 1;
         if (!region->is_registered)
@@ -395,23 +396,27 @@ static bool enter_and_wait(struct uring_queue *queue, uint64_t timeout_ns)
     return queue_sleep_end(&queue->base);
 }
 
-static uint32_t plain_poll(struct io_queue *queue, uint64_t timeout_ns)
+/* The poll of a queue that has no ring. */
+static uint32_t plain_poll(struct uring_queue *queue, uint64_t timeout_ns)
 {
+    struct io_queue      *base = &queue->base;
     struct scheduler_load load = { 0 };
-    struct io_request    *request;
+    struct io_request    *request = request_list_take(&queue->retries);
     uint32_t              count;
 
-    if ((request = queue_next(queue, &load, clock_now_ns())) != NULL)
-        queue_finish(queue, request, system_request_run(request), clock_now_ns());
-    count = queue_deliver(queue);
-    if (atomic_load(&queue->has_descriptor) != 0) {
-        queue_event_wait(queue, 0);
-        if (queue->pending > 0)
-            queue_event_signal(queue);
+    if (request == NULL)
+        request = queue_next(base, &load, clock_now_ns());
+    if (request != NULL)
+        queue_finish(base, request, system_request_run(request), clock_now_ns());
+    count = queue_deliver(base);
+    if (atomic_load(&base->has_descriptor) != 0) {
+        queue_event_wait(base, 0);
+        if (base->pending > 0)
+            queue_event_signal(base);
     }
-    if (count == 0 && timeout_ns > 0 && queue_sleep_begin(queue)) {
-        queue_event_wait(queue, timeout_ns);
-        queue_sleep_end(queue);
+    if (count == 0 && timeout_ns > 0 && queue_sleep_begin(base)) {
+        queue_event_wait(base, timeout_ns);
+        queue_sleep_end(base);
     }
     return count;
 }
@@ -425,7 +430,7 @@ static uint32_t uring_queue_poll(struct io_queue *base, uint64_t timeout_ns)
     if (UNLIKELY(!queue->has_ring && !queue->is_plain))
         ring_open(queue);
     if (UNLIKELY(queue->is_plain))
-        return plain_poll(base, timeout_ns);
+        return plain_poll(queue, timeout_ns);
     if (has_descriptor) {
         queue_event_wait(base, 0); /* empties it; before the wake flag is looked at */
         if (queue_sleep_end(base))

@@ -286,6 +286,33 @@ static void a_mapping_and_the_file_show_the_same_bytes(void **state)
     io_file_close(file);
 }
 
+/* Goal: what a process stored in a mapping outlives it. Method: a child stores and is killed. */
+static void a_mapping_outlives_its_process(void **state)
+{
+    struct io_file *file;
+    uint8_t        *map, text[4];
+    int             result;
+
+    (void)state;
+    if (is_simulated())
+        return; /* simulation_kill has tests of its own */
+    file = file_open("outlives", IO_CREATE);
+    assert_int_equal(io_file_allocate(file, PAGE), KIWI_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        if (io_map(file, PAGE, &map) == KIWI_OK) {
+            memcpy(map + 100, "kept", 4);
+            raise(SIGKILL);
+        }
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFSIGNALED(result));
+    assert_int_equal(io_file_read(file, text, 4, 100), KIWI_OK);
+    assert_memory_equal(text, "kept", 4);
+    io_file_close(file);
+}
+
 /* ---- lock ---- */
 
 static void a_second_lock_is_refused_with_the_holder(void **state)
@@ -808,6 +835,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(names_are_listed_renamed_and_removed),
         cmocka_unit_test(an_open_file_outlives_its_name),
         cmocka_unit_test(a_mapping_and_the_file_show_the_same_bytes),
+        cmocka_unit_test(a_mapping_outlives_its_process),
         cmocka_unit_test(a_second_lock_is_refused_with_the_holder),
         cmocka_unit_test(a_lock_of_another_process_names_its_pid),
         cmocka_unit_test(every_verb_works_in_a_queue),

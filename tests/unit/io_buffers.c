@@ -28,7 +28,8 @@ static bool is_inside(const struct buffers *buffers, const void *frame)
     size_t bytes;
 
     assert_true(buffers_region(buffers, 0, &base, &bytes));
-    return (const uint8_t *)frame >= (uint8_t *)base && (const uint8_t *)frame < (uint8_t *)base + bytes;
+    return (const uint8_t *)frame >= (uint8_t *)base
+        && (const uint8_t *)frame < (uint8_t *)base + bytes;
 }
 
 static void frames_of_every_size_are_aligned_and_writable(void **state)

@@ -65,7 +65,8 @@ static void a_refused_ring_names_the_cause_and_the_way_round(void **state)
     static const struct {
         int         error;
         const char *cause;
-    } cases[] = { { EPERM, "io_uring_disabled" }, { EPERM, "seccomp" }, { ENOSYS, "kernel is older" },
+    } cases[] = { { EPERM, "io_uring_disabled" }, { EPERM, "seccomp" },
+                  { ENOSYS, "kernel is older" },
                   { ENOMEM, "locked-memory" },    { EMFILE, "open files" } };
 
     (void)state;

@@ -3,6 +3,10 @@
  */
 #include "core/db/db.h"
 
+/* One active and three frozen memtables take a third of a shard's memory, caches and buffers the
+ * rest (core/shard/admission.c), so that nothing has to give way when a memtable freezes. */
+#define MEMTABLE_SHARE 12u
+
 struct kiwi_options kiwi_options_default(void)
 {
     return (struct kiwi_options){
@@ -57,7 +61,7 @@ void options_derive(struct kiwi_options *options, uint32_t shard_count)
 
     options->shard_count = shard_count;
     if (options->memtable_bytes == 0)
-        options->memtable_bytes = max_u64(256u << 10, min_u64(share / 10, 128u << 20));
+        options->memtable_bytes = max_u64(256u << 10, min_u64(share / MEMTABLE_SHARE, 128u << 20));
     if (options->log_bytes == 0)
         options->log_bytes = max_u64(16u << 20,
                                      8 * options->memtable_bytes

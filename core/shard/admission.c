@@ -1,6 +1,8 @@
 /*
- * admission.c: slows writers smoothly before queues fill, and shares the shard's memory between
- * memtables and caches.
+ * admission.c: slows writers smoothly before queues fill, and says what of the shard's memory is for
+ * caches: all but the active memtable, the frozen ones and the device buffers. The shares are fixed:
+ * a cache that gives way whenever a memtable freezes would forget, under the token, what it must
+ * read again a moment later.
  *
  * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the bucket
  * that turns "so many nanoseconds per KiB" into a delay for each write.
@@ -63,17 +65,10 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
     return min_u64(ahead, DELAY_MAX_NS);
 }
 
-void memory_rebalance(struct shard *shard)
+uint64_t memory_cache_bytes(const struct shard_options *options)
 {
-    const struct kiwi_options *options = &shard->options.options;
-    uint64_t total = options->memory_bytes / shard->options.count;
-    uint64_t taken = 2 * shard->memtable_limit + total / 16;
-    uint64_t frozen = 0;
+    uint64_t total = options->options.memory_bytes / options->count;
+    uint64_t taken = (1 + FROZEN_RUNNING_MAX) * options->options.memtable_bytes + total / 16;
 
-    for (uint32_t i = 0; i < shard->frozen_count; i++)
-        frozen += memtable_bytes(shard->frozen[i]->memtable);
-    if (frozen > shard->memtable_limit)
-        taken += frozen - shard->memtable_limit;
-    cache_budget_set(shard->cache, taken + total / CACHE_SHARE_MIN > total
-                                       ? total / CACHE_SHARE_MIN : total - taken);
+    return max_u64(total / CACHE_SHARE_MIN, total - min_u64(taken, total));
 }

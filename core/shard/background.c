@@ -16,7 +16,8 @@
 
 static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits its reserved field");
 
-#define IDLE_PICK_NS     500000000u
+#define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
+#define QUIET_PART       8u          /* quiet: less than 1/8 memtable a second */
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
 
@@ -101,7 +102,6 @@ enum kiwi_status memtable_rotate(struct shard *shard)
     if (!shard->is_recovering)
         full->log_position = wal_position_now(shard->wal);
     shard->frozen[shard->frozen_count++] = full;
-    memory_rebalance(shard);
     admission_update(shard);
     shard->wants_runner = true;
     background_wake(shard);
@@ -158,6 +158,8 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
 
 /* ---- opening jobs, inside ---- */
 
+/* Blocks just written. Into free room they always go; when the cache holds nearly all data anyway,
+ * they replace their inputs there, so that a merge never turns a data set in memory cold. */
 static void block_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
 {
     struct shard  *shard = context;
@@ -165,7 +167,7 @@ static void block_warm(void *context, uint64_t table_id, struct block_ref ref, c
                         : ref.kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
 
     shard_enter(shard);
-    if (tier == KIWI_TIER_BLOCK)
+    if (tier == KIWI_TIER_BLOCK && !shard->keeps_blocks)
         cache_block_offer(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
     else
         cache_block_insert(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
@@ -247,7 +249,7 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
         .level_run_max = shard->options.options.level_run_max,
         .memtable_bytes = shard->options.options.memtable_bytes,
         .last_level_ratio = 0.25,
-        .is_idle = now - shard->write_last_ns > IDLE_PICK_NS,
+        .is_idle = shard->is_quiet,
     };
     struct version    *version;
     struct job_options options;
@@ -255,10 +257,9 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
     uint64_t           run_id;
 
     if (!is_manual) {
-        if (!shard->pick_is_stale && (!pick.is_idle || shard->idle_pick_done))
+        if (!shard->pick_is_stale)
             return;
         shard->pick_is_stale = false;
-        shard->idle_pick_done = pick.is_idle;
         compaction_pick(version_present(shard->versions), &pick, &plan);
         if (plan.reason == COMPACTION_NONE)
             return;
@@ -385,7 +386,6 @@ static void flush_finish(struct shard *shard, struct running_job *running)
     memmove(&shard->frozen[0], &shard->frozen[1], shard->frozen_count * sizeof shard->frozen[0]);
     frozen->is_flushed = true;
     frozen_release(shard, frozen);
-    memory_rebalance(shard);
 }
 
 static void publish_finish(struct shard *shard, struct running_job *running)
@@ -508,6 +508,29 @@ static struct running_job *job_slot(struct shard *shard, uint32_t i)
 
 #define JOB_SLOTS (SHARD_FLUSH_MAX + 1)
 
+/* Few writes lately? Then runs are merged further than write amplification alone would want. */
+static void rate_look(struct shard *shard, uint64_t now)
+{
+    struct kiwi_tier_stats tiers[KIWI_TIER_COUNT];
+    uint64_t               passed = now - shard->write_last_ns;
+    uint64_t               bytes = shard->write_bytes, table_bytes = 0;
+    uint64_t               quiet_bytes = shard->memtable_limit / QUIET_PART * passed / 1000000000u;
+    bool                   was_quiet = shard->is_quiet;
+
+    if (passed < RATE_WINDOW_NS)
+        return;
+    shard->is_quiet = bytes - shard->write_last_bytes <= quiet_bytes;
+    shard->write_last_ns = now;
+    shard->write_last_bytes = bytes;
+    if (shard->is_quiet && !was_quiet)
+        shard->pick_is_stale = true;
+    memset(tiers, 0, sizeof tiers);
+    cache_stats(shard->cache, tiers);
+    for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++)
+        table_bytes += version_level_bytes(version_present(shard->versions), i);
+    shard->keeps_blocks = tiers[KIWI_TIER_BLOCK].bytes > table_bytes / 4 * 3;
+}
+
 /* When the runner must be inside again at the latest, decided inside. */
 static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
 {
@@ -515,8 +538,8 @@ static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
 
     if (shard->frozen_count > 0 || shard->pick_is_stale || shard->flush_waiters != NULL)
         due = min_u64(due, max_u64(shard->retry_ns, now_ns + 1000000));
-    if (!shard->idle_pick_done)
-        due = min_u64(due, max_u64(shard->write_last_ns + IDLE_PICK_NS + 1, shard->retry_ns));
+    if (!shard->is_quiet)
+        due = min_u64(due, shard->write_last_ns + RATE_WINDOW_NS);
     return due;
 }
 
@@ -528,11 +551,7 @@ static void turn_inside(struct shard *shard, struct context *runner)
     uint64_t *list = snapshots;
 
     commit_timer_run(shard, runner);
-    if (shard->sequence != shard->sequence_seen) {
-        shard->sequence_seen = shard->sequence;
-        shard->write_last_ns = now;
-        shard->idle_pick_done = false;
-    }
+    rate_look(shard, now);
     for (uint32_t i = 0; i < JOB_SLOTS; i++) {
         struct running_job *running = job_slot(shard, i);
 

@@ -107,7 +107,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
             return status;
         }
         cache_record_drop(shard->cache, hashes[i], entries[i].key);
-        shard->counters.user_write_bytes += entries[i].key.size + entries[i].value.size;
+        shard->write_bytes += entries[i].key.size + entries[i].value.size;
     }
     shard->active_frozen->sequence_last = shard->sequence;
     return KIWI_OK;

@@ -162,7 +162,6 @@ enum kiwi_status shard_open_finish(struct shard *shard)
         shard->log_deadline_ns = io_now_ns(shard->options.io);
     shard->wants_runner = true;
     admission_update(shard);
-    memory_rebalance(shard);
     return KIWI_OK;
 }
 
@@ -248,7 +247,7 @@ static enum kiwi_status parts_open(struct shard *shard)
         .pool_bytes_max = 4 * options->table_bytes,
     };
     struct cache_options cache = {
-        .budget_bytes = options->memory_bytes / shard->options.count / 2,
+        .budget_bytes = memory_cache_bytes(&shard->options),
         .segment_bytes = options->memory_bytes / shard->options.count >= (64u << 20) ? 1u << 20 : 0,
     };
 

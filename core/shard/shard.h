@@ -115,6 +115,7 @@ struct shard {
     /* hot: touched by every operation */
     _Alignas(CACHE_LINE_BYTES) uint64_t sequence;  /* last given */
     uint64_t          newest_snapshot;             /* 0: none */
+    uint64_t          write_bytes;                 /* keys and values handed in */
     struct memtable  *active;
     struct cache     *cache;
     struct wal       *wal;
@@ -168,14 +169,15 @@ struct shard {
     struct running_job flushes[SHARD_FLUSH_MAX];
     struct running_job compaction;
     struct flush_waiter *flush_waiters;
-    uint64_t          write_last_ns;               /* for idle compaction */
+    uint64_t          write_last_ns;               /* when the write rate was last looked at */
+    uint64_t          write_last_bytes;            /* user bytes by then */
+    bool              is_quiet;                    /* few writes: merge for the readers' sake */
+    bool              keeps_blocks;                /* nearly all data blocks are in the cache */
     bool              wants_runner;                /* frozen memtables or picks changed */
     bool              pick_is_stale;
-    bool              idle_pick_done;
     bool              is_closing;
     enum kiwi_status  job_status;                  /* of the last flush or compaction that ended */
     uint64_t          retry_ns;                    /* no new jobs before, after one failed */
-    uint64_t          sequence_seen;
     uint64_t          due_ns;                      /* the runner's: when it must come again */
     uint64_t          debt_bytes;
     uint64_t          pace_delay_until_ns;
@@ -187,7 +189,7 @@ struct shard {
         struct kiwi_answer_stats answers[KIWI_ANSWER_COUNT];
         struct kiwi_level_stats  levels[KIWI_LEVEL_COUNT_MAX];
         struct kiwi_stall_stats  stalls[KIWI_STALL_COUNT];
-        uint64_t gets, puts, deletes, batches, scans, scan_rows, user_write_bytes;
+        uint64_t gets, puts, deletes, batches, scans, scan_rows, write_bytes_base;
         uint64_t flush_count, flush_bytes, flush_ns;
         uint64_t compaction_count, compaction_read_bytes, compaction_write_bytes, compaction_ns;
         uint64_t entries_dropped, reads_verified, corruptions;
@@ -267,7 +269,7 @@ void     frozen_release(struct shard *shard, struct frozen *frozen);  /* frees w
 
 /* ---- admission.c ---- */
 void admission_update(struct shard *shard);                           /* after each change of debt */
-void memory_rebalance(struct shard *shard);                           /* cache gives way to memtables */
+uint64_t memory_cache_bytes(const struct shard_options *options);
 
 /* ---- snapshot.c ---- */
 MUST_USE enum kiwi_status snapshot_register(struct shard *shard, uint64_t sequence);

@@ -100,7 +100,7 @@ void shard_stats_add(struct shard *shard, struct kiwi_stats *stats)
     stats->batches += from->batches;
     stats->scans += from->scans;
     stats->scan_rows += from->scan_rows;
-    stats->user_write_bytes += from->user_write_bytes;
+    stats->user_write_bytes += shard->write_bytes - from->write_bytes_base;
     stats->flush_count += from->flush_count;
     stats->flush_bytes += from->flush_bytes;
     stats->flush_ns += from->flush_ns;
@@ -125,6 +125,7 @@ void shard_stats_reset(struct shard *shard)
 {
     memset(&shard->counters, 0, sizeof shard->counters);
     cache_stats(shard->cache, shard->counters.tiers_base);
+    shard->counters.write_bytes_base = shard->write_bytes;
     shard->counters.log_base = wal_counters(shard->wal);
     shard->counters.manifest_base = manifest_written_bytes(shard->manifest);
 }

@@ -13,6 +13,8 @@
 #include "core/base/hash.h"
 #include "core/base/memory.h"
 
+#define ENTRY_OVERHEAD_BYTES 16u /* at most about, in a table: sequence, offsets, filter */
+
 /* ---- failure and requests ---- */
 
 void job_fail(struct job *job, enum kiwi_status status)
@@ -338,8 +340,35 @@ static enum slice_end output_ready(struct job *job)
 
 static inline bool key_is_same(const struct job *job, struct bytes key)
 {
-    return job->has_key && key.size == job->key_bytes
-        && (key.size == 0 || memcmp(key.data, job->key, key.size) == 0);
+    if (!job->has_key || key.size != job->key_bytes)
+        return false;
+    if (LIKELY(key.size >= 8)) { /* neighbours mostly differ in their last bytes */
+        uint64_t a, b;
+
+        memcpy(&a, key.data + key.size - 8, 8);
+        memcpy(&b, job->key + key.size - 8, 8);
+        if (a != b)
+            return false;
+    }
+    return key.size == 0 || memcmp(key.data, job->key, key.size) == 0;
+}
+
+/* Asking the writer for its size costs more than adding to it: only when half of what was missing
+ * at the last look may have come. */
+static bool output_is_full(struct job *job)
+{
+    struct job_output *output = job->filling;
+    uint64_t           bytes;
+
+    if (output == NULL || output->writer == NULL || job->added_bytes < output->look_at_bytes
+        || table_writer_entry_count(output->writer) == 0)
+        return false;
+    bytes = table_writer_bytes(output->writer);
+    if (bytes >= output->target_bytes)
+        return true;
+    output->look_at_bytes = job->added_bytes
+        + max_u64((output->target_bytes - bytes) / 2, PAGE_BYTES);
+    return false;
 }
 
 /* A key that was not met before: outputs are cut here, never between versions of one key. */
@@ -351,9 +380,7 @@ static enum slice_end key_begins(struct job *job, struct bytes key)
         job->source_state = SOURCE_ENDED;
         return SLICE_ENDED;
     }
-    if (job->filling != NULL && job->filling->writer != NULL
-        && table_writer_bytes(job->filling->writer) >= job->filling->target_bytes
-        && table_writer_entry_count(job->filling->writer) > 0) {
+    if (output_is_full(job)) {
         status = job_output_finish(job->filling);
         if (status != KIWI_OK)
             return slice_failed(job, status);
@@ -407,6 +434,7 @@ static enum slice_end job_merge_batch(struct job *job, uint64_t batch_bytes)
             if (UNLIKELY(status != KIWI_OK))
                 return slice_failed(job, status);
             job->counters.entries_out++;
+            job->added_bytes += entry->key.size + entry->value.size + ENTRY_OVERHEAD_BYTES;
         }
         if (!is_same)
             key_remember(job, entry->key);

@@ -107,6 +107,7 @@ struct job_output {
     uint32_t             writes_out;
     struct bytes         boundary; /* all keys up to it are done with, in this output or before */
     uint64_t             target_bytes, file_bytes;
+    uint64_t             look_at_bytes; /* of job.added_bytes: next look at the writer's size */
 };
 
 /* Appends an output that wants its file. */
@@ -170,12 +171,12 @@ struct job {
     struct iter           *source;
     enum source_state      source_state;
     uint64_t               total_entries, total_raw_bytes, total_file_bytes; /* of all inputs */
-    uint64_t               merged_raw_bytes, merged_entries;
+    uint64_t               merged_raw_bytes, merged_entries, added_bytes;
 
     uint8_t               *key;        /* of the entry before, copied */
     size_t                 key_bytes;
     bool                   has_key;
-    uint64_t               key_hash, sequence_before;
+    uint64_t               sequence_before;
 
     struct job_output     *outputs, **outputs_end; /* not yet published, in key order */
     struct job_output     *filling;    /* the last one, while entries go to it */

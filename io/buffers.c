@@ -85,6 +85,11 @@ void *region_map(size_t bytes)
     return base;
 }
 
+void region_wish_huge(void *base, size_t bytes)
+{
+    madvise(base, bytes, MADV_HUGEPAGE); /* a wish; small pages work too */
+}
+
 void region_unmap(void *base, size_t bytes)
 {
     if (base != NULL && munmap(base, region_size(bytes)) != 0)

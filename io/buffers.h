@@ -26,4 +26,6 @@ bool     buffers_region(const struct buffers *buffers, uint32_t index, void **ba
 
 /* A huge-page region for caches and arenas: zeroed, 2 MiB aligned; NULL when there is no memory. */
 MUST_USE void *region_map(size_t bytes);
+/* Asks for huge pages behind memory that came from elsewhere. */
+void     region_wish_huge(void *base, size_t bytes);
 void     region_unmap(void *base, size_t bytes);

@@ -77,7 +77,9 @@ def call_findings(path, text):
     findings = []
     code = strip_comments(text)
     for name, instead in BANNED_CALLS.items():
-        if name in ("malloc", "calloc", "realloc", "free") and path == "core/base/memory.c":
+        # memory.c is the door; the simulated machine must not notice failing allocations of tests.
+        if (name in ("malloc", "calloc", "realloc", "free")
+                and path in ("core/base/memory.c", "io/simulated_disk.c")):
             continue
         for match in re.finditer(rf"(?<![\w.>]){name}\s*\(", code):
             line = code.count("\n", 0, match.start()) + 1

@@ -8,7 +8,6 @@
 
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "core/base/memory.h"
 #include "io/buffers.h"
@@ -77,7 +76,7 @@ static uint8_t *bytes_take(struct memtable_slot *slot, uint64_t bytes)
         base = mallocx(bytes, MALLOCX_ARENA(slot->arena) | MALLOCX_TCACHE_NONE
                                   | MALLOCX_ALIGN(alignment));
         if (base != NULL && bytes >= CHUNK_BYTES_HUGE)
-            (void)madvise(base, bytes, MADV_HUGEPAGE); /* a wish; small pages work too */
+            region_wish_huge(base, bytes);
     } else if (bytes >= CHUNK_BYTES_HUGE) {
         base = region_map(bytes);
     } else {

@@ -316,6 +316,33 @@ static void seal_survives_a_power_cut(void **state)
     machine_close(&machine);
 }
 
+/* Long enough that a replay reads several pieces at a time through a queue of its own. */
+static void long_log_is_replayed(void **state)
+{
+    struct machine machine;
+    uint64_t       appended;
+
+    (void)state;
+    machine_open(&machine, harness_seed());
+    machine.harness.options.ring_bytes = 12ull << 20;
+    machine.harness.options.tail_bytes = 1ull << 20;
+    machine.harness.value_bytes = 4000;
+    assert_int_equal(machine_start(&machine), KIWI_OK);
+    while (wal_ring_used_bytes(machine.harness.wal) < 9ull << 20) {
+        enum wal_verdict verdict = harness_append(&machine.harness);
+
+        if (wal_staged_bytes(machine.harness.wal) > 60000)
+            group_start(&machine, wal_group_cut(machine.harness.wal));
+        io_queue_poll(machine.queue, verdict == WAL_NO_ROOM ? UINT64_MAX : 0);
+    }
+    appended = wal_appended_sequence(machine.harness.wal);
+    machine_end(&machine, false);
+    assert_int_equal(machine_start(&machine), KIWI_OK);
+    assert_int_equal(machine.harness.replayed_last, appended);
+    assert_true(machine.harness.recovery.byte_count > 8ull << 20);
+    machine_close(&machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +351,7 @@ int main(void)
         cmocka_unit_test(lives_of_random_length_follow_each_other),
         cmocka_unit_test(error_of_any_operation_stops_the_log),
         cmocka_unit_test(seal_survives_a_power_cut),
+        cmocka_unit_test(long_log_is_replayed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,9 @@
  *   | header block 4096 | state groups | edit groups ... | zeros up to file_bytes |
  *   group: | header 64 | payload | zeros up to 4 KiB |
  *
- * The two files take turns. A file is live from the moment its header says so (successor 0), which is
- * written after everything else of it is on stable media; then the other file is retired: its header
- * names the generation that took over. So a live header that rots later cannot bring the old
+ * The two files take turns. A file is live from the moment its header says so (successor 0), which
+ * is written after everything else of it is on stable media; then the other file is retired: its
+ * header names the generation that took over. So a live header that rots later cannot bring the old
  * generation back unseen.
  *
  * Groups are numbered from 1 in each generation. The first ones hold the full state and are durable
@@ -17,8 +17,9 @@
  * Payload: one msgpack map, keys in this order, integers unsigned, keys of tables as bin:
  *   "log"      [flushed sequence, log group, log offset]        values after this edit
  *   "next"     [table id, file id, run id]                      never given out before, after it
- *   "added"    [[id, level, run id, file id, file bytes, data bytes, entries, tombstones, raw bytes,
- *               smallest sequence, largest sequence, footer checksum, smallest key, largest key]...]
+ *   "added"    [[id, level, run id, file id, file bytes, data bytes, entries, tombstones,
+ *               raw bytes, smallest sequence, largest sequence, footer checksum,
+ *               smallest key, largest key] ...]
  *   "removed"  [table id ...]
  *   "narrowed" [[table id, key] ...]
  */
@@ -74,7 +75,7 @@ FIELD_AT(struct manifest_header, generation, 48, 8);
 FIELD_AT(struct manifest_header, successor, 56, 8);
 FIELD_AT(struct manifest_header, state_checksum, 88, 8);
 static_assert(sizeof(struct manifest_header) == 96, "no hidden padding");
-/* A sector is the least that a device writes whole, so a torn rewrite keeps one of the two headers. */
+/* A sector is the least that a device writes whole, so a torn rewrite keeps one header. */
 static_assert(sizeof(struct manifest_header) <= 512, "the header fits one sector");
 
 enum manifest_group_kind { MANIFEST_GROUP_STATE = 1, MANIFEST_GROUP_EDIT = 2 };
@@ -147,7 +148,7 @@ static inline uint64_t manifest_group_bytes(uint64_t payload_bytes)
     return round_up_u64(sizeof(struct manifest_group_header) + payload_bytes, MANIFEST_PAGE_BYTES);
 }
 
-/* The payload stands in place at target + 64; header and padding are written, group->checksum set. */
+/* The payload stands in place at target + 64; writes header and padding, sets group->checksum. */
 void manifest_group_encode(uint8_t *target, const struct manifest_identity *identity,
                            struct manifest_group *group);
 /* True when a whole group of that generation stands at source and verifies. */

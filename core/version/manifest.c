@@ -3,7 +3,7 @@
  *
  *   an edit fits           group behind the end of the live file
  *   it does not fit        1 the other file: state and zeros   (nobody reads it yet)
- *                          2 its header                        (now both are live: the newer counts)
+ *                          2 its header                        (both are live: the newer counts)
  *                          3 the old file's header: retired    (the newer cannot vanish unseen)
  */
 #include "core/version/manifest_parts.h"
@@ -16,8 +16,8 @@
 
 #define SWITCH_BYTES_DEFAULT (1ull << 20)
 
-/* How far ahead of what was given out an edit promises ids, so that those given out after it and lost
- * in a crash are not given out again. Far more than can be taken between two edits. */
+/* How far ahead of what was given out an edit promises ids, so that those given out after it and
+ * lost in a crash are not given out again. Far more than can be taken between two edits. */
 #define ID_GAP      (1ull << 20)
 #define FILE_ID_GAP 64u
 
@@ -280,7 +280,7 @@ static enum kiwi_status stranger_find(void *context, const char *name)
     return KIWI_OK;
 }
 
-/* A shard without tables. Table files without a manifest are somebody's data, not a new database. */
+/* A shard without tables. Table files without a manifest are somebody's data, not a new shard. */
 static enum kiwi_status first_create(struct manifest *manifest)
 {
     const struct manifest_scalars scalars = { .table_id_next = 1, .file_id_next = 1,

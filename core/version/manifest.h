@@ -2,8 +2,8 @@
  * manifest.h: the log of version edits of one shard, and the files its tables stand in.
  *
  * Owns     files `manifest-0` and `manifest-1`, written in turn: one holds the present generation
- *          (a header, a full state, then edits); when it has grown the other one is written in full,
- *          synced, and takes over. A crash in between leaves the old one valid.
+ *          (a header, a full state, then edits); when it has grown the other one is written in
+ *          full, synced, and takes over. A crash in between leaves the old one valid.
  * Thread   whoever holds the shard's token, except the writes: an encoded edit is one device write
  *          with the data-sync flag, done by its taker outside the token.
  * Order    one edit is out at a time; edits become valid in order.
@@ -39,7 +39,7 @@ MUST_USE enum kiwi_status manifest_open(const struct manifest_options *options,
  * not be at the device any more. */
 void manifest_close(struct manifest *manifest);
 
-/* Ids for new tables, files and runs; never given out twice, also over crashes (a crash may skip). */
+/* Ids for new tables, files and runs; never given out twice, also over crashes (which may skip). */
 uint64_t manifest_table_id_take(struct manifest *manifest);
 uint64_t manifest_run_id_take(struct manifest *manifest);
 uint64_t manifest_file_id_take(struct manifest *manifest);
@@ -47,10 +47,11 @@ uint64_t manifest_file_id_take(struct manifest *manifest);
 void     manifest_file_id_seen(struct manifest *manifest, uint64_t file_id);
 
 /* Encodes the edit (after version_apply has accepted it, the full state may be written instead) as
- * one or more requests. requests[i].done is the caller's to set. At most MANIFEST_REQUEST_MAX, to be
- * written one after the other, in order, each only after the one before is done. Edits with tables
- * are applied and started in turn: no second one may have been applied meanwhile (KIWI_INVALID). On
- * failure nothing is out and the call may be repeated; KIWI_STOPPED: an earlier write failed. */
+ * one or more requests. requests[i].done is the caller's to set. At most MANIFEST_REQUEST_MAX, to
+ * be written one after the other, in order, each only after the one before is done. Edits with
+ * tables are applied and started in turn: no second one may have been applied meanwhile
+ * (KIWI_INVALID). On failure nothing is out and the call may be repeated; KIWI_STOPPED: an earlier
+ * write failed. */
 #define MANIFEST_REQUEST_MAX 4u
 struct manifest_write {
     struct io_request requests[MANIFEST_REQUEST_MAX];
@@ -59,14 +60,14 @@ struct manifest_write {
 MUST_USE enum kiwi_status manifest_edit_start(struct manifest *manifest,
                                               const struct version_edit *edit,
                                               struct manifest_write *write);
-/* All requests have completed (or one failed: status). After KIWI_OK the edit survives any crash. */
+/* All requests have completed, or one failed: status. After KIWI_OK the edit survives any crash. */
 void             manifest_edit_done(struct manifest *manifest, enum kiwi_status status);
 bool             manifest_is_busy(const struct manifest *manifest); /* an edit is out */
 enum kiwi_status manifest_status(const struct manifest *manifest);
 uint64_t         manifest_written_bytes(const struct manifest *manifest);
 uint64_t         manifest_flushed_sequence(const struct manifest *manifest); /* durably so */
-/* Edits with tables, as version_change_count counts them: applied, and of these durable. A file that
- * became free at an edit may be overwritten or removed only when that edit is durable. */
+/* Edits with tables, as version_change_count counts them: applied, and of these durable. A file
+ * that became free at an edit may be overwritten or removed only when that edit is durable. */
 uint64_t         manifest_changes_applied(const struct manifest *manifest);
 uint64_t         manifest_changes_durable(const struct manifest *manifest);
 
@@ -89,12 +90,12 @@ void table_files_close(struct table_files *files);
 MUST_USE enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
                                            struct io_file **file, uint64_t *file_id, bool *is_new);
 /* Closes file and pools it: it is taken again, or removed, only after every edit applied so far is
- * durable. Beyond the pool's limit hands out a path, of this or an older file, for an IO_REMOVE request
- * (from memory_allocate, owned by the caller); *path NULL: nothing to remove. */
+ * durable. Beyond the pool's limit hands out a path, of this or an older file, for an IO_REMOVE
+ * request (from memory_allocate, owned by the caller); *path NULL: nothing to remove. */
 void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
                       char **path);
-/* The next path beyond the pool's limit, as above; NULL: none now. A file is kept over the limit while
- * the edit that freed it is not durable, so this may find more than table_files_give did. */
+/* The next path beyond the pool's limit, as above; NULL: none now. A file is kept over the limit
+ * while the edit that freed it is not durable, so this may find more than table_files_give did. */
 char    *table_files_excess_take(struct table_files *files);
 uint64_t table_files_pool_bytes(const struct table_files *files);
 /* After recovery: files on disk that no table of the version stands in become the pool. */

@@ -8,7 +8,7 @@
 
 #include "core/base/memory.h"
 
-/* Tables of one state group: enough to waste little padding, few enough to be no memory question. */
+/* Tables of one state group: enough to waste little padding, few enough to take little memory. */
 #define STATE_GROUP_TABLES 64u
 
 static struct manifest_added added_of(const struct table_info *info, uint32_t level,

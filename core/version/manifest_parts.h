@@ -40,8 +40,8 @@ struct manifest {
 
 /* ---- manifest_encode.c ---- */
 
-/* The same edit with the manifest's own types, as one group at *buffer (from memory_allocate_aligned,
- * owned by the caller) of *bytes. end is moved behind it. */
+/* The same edit with the manifest's own types, as one group at *buffer (from
+ * memory_allocate_aligned, owned by the caller) of *bytes. end is moved behind it. */
 MUST_USE enum kiwi_status manifest_edit_build(const struct manifest *manifest,
                                               const struct version_edit *edit,
                                               const struct manifest_scalars *scalars,

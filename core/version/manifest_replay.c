@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
@@ -204,8 +203,8 @@ static enum kiwi_status end_check(const struct replay *replay)
                                    &replay->manifest->identity, end->generation, &group))
             continue;
         if (group.durable_number > end->number || at == end->offset)
-            return FAIL(KIWI_CORRUPT, "%s, offset %" PRIu64 ": group %" PRIu64 " is damaged; group %"
-                        PRIu64 " at offset %" PRIu64 " was written after it was durable",
+            return FAIL(KIWI_CORRUPT, "%s, offset %" PRIu64 ": group %" PRIu64 " is damaged; group "
+                        "%" PRIu64 " at offset %" PRIu64 " was written after it was durable",
                         io_file_path(replay->file), end->offset, end->number + 1, group.number,
                         at);
     }
@@ -269,7 +268,6 @@ struct table_opener {
     struct manifest     *manifest;
     struct edit_added   *added;
     struct edit_narrowed *narrowed;
-    uint64_t            *file_ids;
     uint32_t             count, narrowed_count;
 };
 
@@ -303,7 +301,6 @@ static enum kiwi_status run_open(struct table_opener *opener, const struct run *
         struct table             *table;
 
         TRY(shell_open(opener->manifest, info, &table));
-        opener->file_ids[opener->count] = info->file_id;
         opener->added[opener->count++] = (struct edit_added){ table, level, run->id };
         if (place->above.data != NULL)
             opener->narrowed[opener->narrowed_count++] =
@@ -312,35 +309,16 @@ static enum kiwi_status run_open(struct table_opener *opener, const struct run *
     return KIWI_OK;
 }
 
-static int id_compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static enum kiwi_status file_ids_check(struct table_opener *opener)
-{
-    qsort(opener->file_ids, opener->count, sizeof *opener->file_ids, id_compare);
-    for (uint32_t i = 1; i < opener->count; i++) {
-        if (opener->file_ids[i] == opener->file_ids[i - 1])
-            return FAIL(KIWI_CORRUPT, "two tables stand in file t-%08" PRIx64,
-                        opener->file_ids[i]);
-    }
-    return KIWI_OK;
-}
-
 static enum kiwi_status opener_run(struct table_opener *opener, const struct version *shells)
 {
     struct version_edit edit = { 0 };
 
-    if (opener->added == NULL || opener->narrowed == NULL || opener->file_ids == NULL)
+    if (opener->added == NULL || opener->narrowed == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory to open the tables of the manifest");
     for (uint32_t i = 0; i < shells->level_count; i++) {
         for (uint32_t k = 0; k < shells->levels[i].run_count; k++)
             TRY(run_open(opener, shells->levels[i].runs[k], i));
     }
-    TRY(file_ids_check(opener));
     edit.added = opener->added;
     edit.added_count = opener->count;
     edit.narrowed = opener->narrowed;
@@ -358,13 +336,11 @@ static enum kiwi_status tables_open(struct manifest *manifest, const struct vers
         count += version_level_table_count(shells, i);
     opener.added = memory_allocate(count * sizeof *opener.added);
     opener.narrowed = memory_allocate(count * sizeof *opener.narrowed);
-    opener.file_ids = memory_allocate(count * sizeof *opener.file_ids);
     status = opener_run(&opener, shells);
     for (uint32_t i = 0; status != KIWI_OK && i < opener.count; i++)
         table_close(opener.added[i].table);
     memory_free(opener.added);
     memory_free(opener.narrowed);
-    memory_free(opener.file_ids);
     return status;
 }
 
@@ -408,16 +384,11 @@ enum kiwi_status manifest_replay(struct manifest *manifest, uint32_t slot)
     const struct manifest_head *head = &manifest->heads[slot];
     struct replay    replay = { .manifest = manifest, .file = manifest->files[slot], .head = head };
     uint8_t         *bytes = NULL;
-    uint64_t         file_bytes = 0;
     enum kiwi_status status;
 
     replay.end = (struct manifest_end){ .slot = slot, .generation = head->generation,
                                         .file_bytes = head->file_bytes,
                                         .offset = MANIFEST_PAGE_BYTES };
-    TRY(io_file_size(replay.file, &file_bytes));
-    if (file_bytes < head->file_bytes)
-        return FAIL(KIWI_CORRUPT, "%s ends at offset %" PRIu64 ", its header says %" PRIu64,
-                    io_file_path(replay.file), file_bytes, head->file_bytes);
     bytes = memory_allocate_aligned(head->file_bytes, MANIFEST_PAGE_BYTES);
     if (bytes == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory to read %" PRIu64 " B of manifest",

@@ -1,9 +1,9 @@
 /*
  * table_files.c: the files that tables stand in, given out again instead of removed.
  *
- * Overwriting is twice as fast as writing a new file, and removing one blocks for milliseconds, so a
- * dropped table's file goes to a pool. It stays untouched until the edit that dropped the table is
- * durable: before that a crash would bring the table back.
+ * Overwriting is twice as fast as writing a new file, and removing one blocks for milliseconds, so
+ * a dropped table's file goes to a pool. It stays untouched until the edit that dropped the table
+ * is durable: before that a crash would bring the table back.
  */
 #include "core/version/manifest_parts.h"
 
@@ -103,8 +103,8 @@ static bool pooled_is_free(const struct table_files *files, const struct pooled 
     return pooled->change <= manifest_changes_durable(files->manifest);
 }
 
-/* The smallest free file that holds bytes without waste, else the largest smaller one, which is then
- * grown; files->count when there is none. */
+/* The smallest free file that holds bytes without waste, else the largest smaller one, which is
+ * then grown; files->count when there is none. */
 static uint32_t pool_choose(const struct table_files *files, uint64_t bytes)
 {
     uint32_t fit = files->count, smaller = files->count;

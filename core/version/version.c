@@ -48,16 +48,15 @@ static struct bytes bytes_behind(struct bytes key, size_t prefix)
 /* Index of the first head that is >= head; heads ascend. */
 static uint32_t heads_lower_bound(const uint64_t *heads, uint32_t count, uint64_t head)
 {
-    uint32_t first = 0;
+    const uint64_t *base = heads;
 
-    for (uint32_t left = count; left > 0;) {
-        uint32_t half = left / 2;
-        bool     is_less = heads[first + half] < head;
-
-        first = is_less ? first + half + 1 : first;
-        left = is_less ? left - half - 1 : half;
+    if (count == 0)
+        return 0;
+    for (uint32_t half; count > 1; count -= half) {
+        half = count / 2;
+        base = base[half - 1] < head ? base + half : base; /* a conditional move, no branch */
     }
-    return first;
+    return (uint32_t)(base - heads) + (*base < head);
 }
 
 uint32_t run_lower_bound(const struct run *run, struct bytes key)
@@ -101,9 +100,15 @@ const struct table_place *run_find(const struct run *run, struct bytes key)
         return NULL;
     const struct table_place *place = &run->places[index];
     assert_slow(bytes_compare(place_largest(place), key) >= 0);
-    if (bytes_compare(key, place->table->info.smallest) < 0 || !place_is_above(place, key))
+    if (!place_is_above(place, key))
         return NULL;
-    return place;
+    if (index > 0) { /* behind a largest key, so the key has the common prefix */
+        uint64_t head = bytes_head(bytes_behind(key, run->prefix_bytes));
+
+        if (head != run->lows[index])
+            return head > run->lows[index] ? place : NULL;
+    }
+    return bytes_compare(key, place->table->info.smallest) < 0 ? NULL : place;
 }
 
 uint64_t version_level_bytes(const struct version *version, uint32_t level)
@@ -476,13 +481,14 @@ static struct run *run_allocate(uint64_t id, uint32_t table_count_max, size_t bo
                                 uint8_t **bounds)
 {
     size_t      place_bytes = table_count_max * sizeof(struct table_place);
-    size_t      head_bytes = table_count_max * sizeof(uint64_t);
+    size_t      head_bytes = 2 * table_count_max * sizeof(uint64_t);
     struct run *run = memory_allocate(sizeof *run + place_bytes + head_bytes + bound_bytes);
 
     if (run == NULL)
         return NULL;
     *run = (struct run){ .id = id };
     run->heads = (const uint64_t *)(const void *)(run->places + table_count_max);
+    run->lows = run->heads + table_count_max;
     *bounds = (uint8_t *)(run->places + table_count_max) + head_bytes;
     return run;
 }
@@ -567,13 +573,22 @@ static enum kiwi_status run_fill(const struct build *build, struct run_filler *f
     return KIWI_OK;
 }
 
+/* A smallest key without the prefix of the largest ones sorts before every key that has it. */
+static uint64_t low_head(struct bytes smallest, struct bytes prefix)
+{
+    if (!bytes_start_with(smallest, prefix))
+        return 0;
+    return bytes_head(bytes_behind(smallest, prefix.size));
+}
+
 /* Largest keys ascend, so what the first and the last share, all share. */
 static void run_heads_fill(struct run *run)
 {
     struct bytes first = place_largest(&run->places[0]);
     struct bytes last = place_largest(&run->places[run->table_count - 1]);
     size_t       shared = 0, most = first.size < last.size ? first.size : last.size;
-    uint64_t    *heads = (uint64_t *)(void *)(uintptr_t)run->heads;
+    uint64_t    *heads = (uint64_t *)(uintptr_t)run->heads;
+    uint64_t    *lows = (uint64_t *)(uintptr_t)run->lows;
 
     while (shared < most && first.data[shared] == last.data[shared])
         shared++;
@@ -582,6 +597,7 @@ static void run_heads_fill(struct run *run)
         struct bytes key = place_largest(&run->places[i]);
 
         heads[i] = bytes_head(bytes_behind(key, shared));
+        lows[i] = low_head(run->places[i].table->info.smallest, bytes_of(key.data, shared));
         assert(i == 0 || heads[i - 1] <= heads[i]);
     }
 }
@@ -674,7 +690,8 @@ static enum kiwi_status levels_build(struct build *build)
     return KIWI_OK;
 }
 
-/* Frees a version that was never shown: shared runs were not counted yet, built ones have no refs. */
+/* Frees a version that was never shown: shared runs were not counted yet, built ones have no
+ * refs. */
 static void build_abandon(struct version *next)
 {
     for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++) {

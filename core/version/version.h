@@ -1,12 +1,12 @@
 /*
- * version.h: which tables exist. A version is an unchanging picture of all levels of one shard, held
- * by readers; an edit makes the next one.
+ * version.h: which tables exist. A version is an unchanging picture of all levels of one shard,
+ * held by readers; an edit makes the next one.
  *
  * Levels   each holds runs, newest first; a run holds tables with disjoint key ranges in key order.
  *          L0 and the tiered levels have several runs, the last level has one.
- * Bounds   a table may be narrowed: keys at or below its `above` are no longer read from it, because
- *          a running compaction has already published them further down. So long merges publish as
- *          they go and space never doubles.
+ * Bounds   a table may be narrowed: keys at or below its `above` are no longer read from it,
+ *          because a running compaction has already published them further down. So long merges
+ *          publish as they go and space never doubles.
  * Thread   whoever holds the shard's token (reference counts are plain).
  */
 #pragma once
@@ -27,6 +27,7 @@ struct run {
     uint64_t           entry_count;
     uint64_t           tombstone_count;
     const uint64_t    *heads;       /* of the largest keys, behind their common prefix; private */
+    const uint64_t    *lows;        /* the same of the smallest keys; private */
     size_t             prefix_bytes; /* private */
     struct table_place places[];    /* in key order */
 };
@@ -64,8 +65,8 @@ static inline bool version_edit_has_tables(const struct version_edit *edit)
 struct version_set;
 
 MUST_USE enum kiwi_status version_set_open(struct version_set **out);
-/* Closes the tables too, those of the present version and obsolete ones that nobody took. No version
- * may be held. NULL is fine. */
+/* Closes the tables too, those of the present version and obsolete ones that nobody took. No
+ * version may be held. NULL is fine. */
 void                      version_set_close(struct version_set *set);
 /* The same with another end for the tables. */
 void                      version_set_close_with(struct version_set *set,
@@ -75,12 +76,12 @@ struct version *version_hold(struct version_set *set);
 void            version_release(struct version *version);
 const struct version *version_present(const struct version_set *set);
 /*
- * Makes the next version; takes over each added table (on failure, which changes nothing, the caller
- * keeps them). KIWI_INVALID when the edit does not fit, with the table's id.
+ * Makes the next version; takes over each added table (on failure, which changes nothing, the
+ * caller keeps them). KIWI_INVALID when the edit does not fit, with the table's id.
  *
  * added     to the run of that level with that id, or to a new one; runs stand by id, newest first.
- *           A table that the same edit removes is moved and stays as narrowed as it was. table->refs
- *           and table->level are set here, whatever they were.
+ *           A table that the same edit removes is moved and stays as narrowed as it was.
+ *           table->refs and table->level are set here, whatever they were.
  * narrowed  may name a table that the same edit adds. above must be greater than the bound before
  *           and smaller than the table's largest key.
  * An edit without tables makes no version.

@@ -457,8 +457,8 @@ static void edit_with_impossible_numbers_is_rejected(void **state)
     }
 }
 
-/* Goal: no payload, however wrong, is read beyond its end, or hangs. Method: every truncation, every
- * single byte set to every value, longer payloads, and chance. What is accepted is walked. */
+/* Goal: no payload, however wrong, is read beyond its end, or hangs. Method: every truncation,
+ * every single byte set to every value, longer payloads, and chance. What is accepted is walked. */
 static void wrong_payloads_never_crash(void **state)
 {
     struct manifest_added     added;

@@ -1,7 +1,7 @@
 /*
  * version_crash.c: the machine stops at any operation on the simulated disk, while opening too, and
- * whatever the disk kept, the manifest shows the state before or after the edit that was out, all of
- * whose tables can be read.
+ * whatever the disk kept, the manifest shows the state before or after the edit that was out, all
+ * of whose tables can be read.
  */
 #include "version_world.h"
 
@@ -195,8 +195,9 @@ static void adopted_file_survives_a_power_cut(void **state)
     }
 }
 
-/* Goal: what an opening has read, it makes durable before it acts on it. Method: the process dies when
- * a switch has written the new header but not synced it; the next opening is cut by a power failure at any place. */
+/* Goal: what an opening has read, it makes durable before it acts on it. Method: the process dies
+ * when a switch has written the new header but not synced it; the next opening is cut by a power
+ * failure at any place. */
 static void switch_left_unsynced_is_made_durable_by_opening(void **state)
 {
     (void)state;

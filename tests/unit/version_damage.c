@@ -350,7 +350,8 @@ static void craft_write(const struct world *world, const struct live *live,
     world_file_write(world, live->file->name, space, sizeof space, live->end);
 }
 
-/* Goal: a whole group that does not fit what stands before it is told, whatever is wrong with it. */
+/* Goal: a whole group that does not fit what stands before it is told, whatever is wrong with
+ * it. */
 static void group_that_does_not_fit_is_told(void **state)
 {
     static const char *const words[] = {
@@ -437,6 +438,34 @@ static void state_without_its_end_is_told(void **state)
     world_close(&world);
 }
 
+/* Goal: closing is one small write, however full the file is. Method: closes at every fill
+ * level. */
+static void closing_never_switches(void **state)
+{
+    struct world      world;
+    struct world_copy before, after;
+
+    (void)state;
+    world_open(&world);
+    for (uint32_t i = 0; i < 40; i++) {
+        struct version_edit edit = { .flushed_sequence = i + 1 };
+
+        world_started(&world);
+        for (uint32_t k = 0; k < i % 5; k++) {
+            edit.flushed_sequence++;
+            assert_int_equal(world_edit(&world, &edit), KIWI_OK);
+        }
+        world_copy_take(&world, "manifest", &before);
+        world_stop(&world);
+        world_copy_take(&world, "manifest", &after);
+        for (uint32_t k = 0; k < 2; k++)
+            assert_memory_equal(before.files[k].bytes, after.files[k].bytes, 4096);
+        world_copy_free(&before);
+        world_copy_free(&after);
+    }
+    world_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +478,7 @@ int main(void)
         cmocka_unit_test(missing_or_swapped_table_file_is_told),
         cmocka_unit_test(group_that_does_not_fit_is_told),
         cmocka_unit_test(state_without_its_end_is_told),
+        cmocka_unit_test(closing_never_switches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

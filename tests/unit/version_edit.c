@@ -1,5 +1,6 @@
 /*
- * version_edit.c: versions and edits against a model: a plain list of tables, checked by brute force.
+ * version_edit.c: versions and edits against a model: a plain list of tables, checked by brute
+ * force.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -219,8 +220,9 @@ static void narrowed_keys_are_not_found(void **state)
     version_set_close_with(set, table_end);
 }
 
-/* Goal: a merge may publish its outputs into the run it still reads. Method: the output ends where the
- * narrowed input now begins; its own smallest key lies above the input's, as when keys were deleted. */
+/* Goal: a merge may publish its outputs into the run it still reads. Method: the output ends where
+ * the narrowed input now begins; its own smallest key lies above the input's, as when keys were
+ * deleted. */
 static void output_may_stand_before_the_narrowed_input(void **state)
 {
     struct version_set  *set;
@@ -316,7 +318,8 @@ static void edit_without_memory_changes_nothing(void **state)
 {
     struct version_set  *set;
     uint64_t             removed = 1;
-    struct edit_added    added[] = { { table_make(3, 21, 25), 3, 1 }, { table_make(4, 2, 3), 1, 9 } };
+    struct edit_added    added[] = { { table_make(3, 21, 25), 3, 1 },
+                                     { table_make(4, 2, 3), 1, 9 } };
     struct edit_narrowed narrowed = { 2, key_of(25) };
     struct version_edit  edit = { added, 2, &removed, 1, &narrowed, 1, 0, { 0, 0 } };
     enum kiwi_status     status = KIWI_NO_MEMORY;
@@ -353,6 +356,11 @@ static void edit_without_memory_changes_nothing(void **state)
 /* ---- random edits against the model ---- */
 
 #define MODEL_TABLES 160u
+#ifdef KIWI_SANITIZED
+#define ROUND_COUNT 300u
+#else
+#define ROUND_COUNT 2000u
+#endif
 #define ABOVE_NONE   UINT32_MAX
 
 struct model_table {
@@ -559,7 +567,8 @@ static void overlaps_match(const struct model *model, const struct version *vers
                            uint64_t *state)
 {
     for (uint32_t i = 0; i < 50; i++) {
-        uint32_t first = random_below(state, KEY_COUNT - 10), last = first + random_below(state, 10);
+        uint32_t first = random_below(state, KEY_COUNT - 10);
+        uint32_t last = first + random_below(state, 10);
         uint32_t level = random_below(state, 4);
         bool     expected = false;
 
@@ -603,7 +612,7 @@ static void random_edits_match_the_model(void **state)
     (void)state;
     tables_ended = 0;
     assert_int_equal(version_set_open(&set), KIWI_OK);
-    for (uint32_t round = 0; round < 2000; round++) {
+    for (uint32_t round = 0; round < ROUND_COUNT; round++) {
         random_edit_make(&random, &model, &chance, &id_next);
         next = model;
         bool             is_valid = model_apply(&next, &random);
@@ -633,8 +642,8 @@ static void random_edits_match_the_model(void **state)
         }
         obsolete_drain(set, held, &model);
     }
-    assert_true(accepted > 200);
-    assert_true(refused > 200);
+    assert_true(accepted > ROUND_COUNT / 10);
+    assert_true(refused > ROUND_COUNT / 10);
     for (uint32_t i = 0; i < HELD_MAX; i++) {
         if (held[i].version != NULL)
             version_release(held[i].version);

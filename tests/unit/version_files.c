@@ -1,6 +1,6 @@
 /*
- * version_files.c: table files are given out again, but never too early, never twice, and never more
- * of them are kept than allowed.
+ * version_files.c: table files are given out again, but never too early, never twice, and never
+ * more of them are kept than allowed.
  */
 #include "version_world.h"
 
@@ -157,8 +157,8 @@ static void pool_beyond_its_limit_hands_out_the_oldest(void **state)
     world_close(&world);
 }
 
-/* Goal: a file is not overwritten while a crash could bring back the table in it. Method: the edit that
- * removes the table is applied, then encoded, then done; only then its file comes back. */
+/* Goal: a file is not overwritten while a crash could bring back the table in it. Method: the edit
+ * that removes the table is applied, then encoded, then done; only then its file comes back. */
 static void file_waits_for_the_edit_that_freed_it(void **state)
 {
     struct world          world;

@@ -198,8 +198,8 @@ static void manifest_of_another_database_or_shard_is_refused(void **state)
 
 /* ---- random edits ---- */
 
-/* Goal: after every edit, through many switches, opening shows what was there. Method: random edits;
- * sometimes a crash in between instead of a clean end. */
+/* Goal: after every edit, through many switches, opening shows what was there. Method: random
+ * edits; sometimes a crash in between instead of a clean end. */
 static void every_edit_survives_reopening(void **state)
 {
     struct world world;
@@ -388,8 +388,8 @@ static void switch_cut_short_shows_old_or_new(void **state)
 
 /* ---- size ---- */
 
-/* Goal: a state far beyond switch_bytes, in several groups, with the longest keys and narrowed tables,
- * comes back. */
+/* Goal: a state far beyond switch_bytes, in several groups, with the longest keys and narrowed
+ * tables, comes back. */
 static void large_state_comes_back(void **state)
 {
     struct world world;

@@ -1,6 +1,6 @@
 /*
- * version_world.h: a shard's versions, manifest and table files in a directory, with real tables, and
- * a picture of them as text.
+ * version_world.h: a shard's versions, manifest and table files in a directory, with real tables,
+ * and a picture of them as text.
  */
 #pragma once
 
@@ -70,8 +70,8 @@ void world_started(struct world *world);
 void world_opens_as(struct world *world, const char *picture);
 /* Does not start, and the text names word. */
 void world_opens_corrupt(struct world *world, const char *word);
-/* world_open, some switches of the manifest and some more edits, stopped cleanly. Returns the picture;
- * copy: the manifest's files. */
+/* world_open, some switches of the manifest and some more edits, stopped cleanly. Returns the
+ * picture; copy: the manifest's files. */
 struct world_copy;
 char *world_history(struct world *world, struct world_copy *copy);
 /* Finds the smallest and the largest key of every table, all blocks on the way verified. */

@@ -17,15 +17,11 @@
 #include "core/iter/head.h"
 
 #define PREFIX_BYTES_MAX   128u
+#define PREFIX_BYTES_SPARE 3u    /* left out of the prefix, so that the walk stays in it for long */
 #define TIES_PER_INPUT     4u    /* as many equal heads, and a better prefix is looked for */
 #define TIES_PATIENCE_MAX  4096u /* where looking did not help, it is done this seldom at last */
 
 enum task { TASK_SEEK, TASK_SEEK_BEFORE, TASK_FIRST, TASK_LAST, TASK_TURN, TASK_STEP };
-
-struct player {
-    uint64_t head;  /* UINT64_MAX at the end, but not only there */
-    uint32_t input;
-};
 
 struct merge {
     struct iter    iter;
@@ -40,7 +36,8 @@ struct merge {
     size_t         key_bytes, key_capacity;
     uint64_t       sequence;
     struct iter  **inputs;
-    struct player *tree;
+    uint64_t      *heads;           /* of the inputs; UINT64_MAX at the end, but not only there */
+    uint32_t      *tree;            /* of inputs */
 };
 
 static struct merge *merge_of(struct iter *iter)
@@ -61,11 +58,11 @@ static inline uint64_t input_head(const struct merge *merge, uint32_t input)
     return merge->is_backward ? ~head : head;
 }
 
-/* The prefix that the present keys of all inputs share: where the merge is right now. */
+/* The prefix that the present keys of all inputs share, less a bit: where the merge is right now. */
 static size_t prefix_shared(const struct merge *merge)
 {
     const struct iter *one = NULL;
-    size_t             shared = PREFIX_BYTES_MAX;
+    size_t             shared = PREFIX_BYTES_MAX + PREFIX_BYTES_SPARE;
 
     for (uint32_t i = 0; i < merge->count; i++) {
         const struct iter *iter = merge->inputs[i];
@@ -76,7 +73,7 @@ static size_t prefix_shared(const struct merge *merge)
             one = iter;
         shared = min_u64(shared, bytes_shared(one->entry.key, iter->entry.key));
     }
-    return one == NULL ? 0 : shared;
+    return one == NULL || shared < PREFIX_BYTES_SPARE ? 0 : shared - PREFIX_BYTES_SPARE;
 }
 
 static const struct iter *input_any(const struct merge *merge)
@@ -129,25 +126,26 @@ static bool tie_before(struct merge *merge, uint32_t a, uint32_t b)
     return merge->is_backward ? order > 0 : order < 0;
 }
 
-static inline bool player_before(struct merge *merge, struct player a, struct player b)
+static inline bool input_before(struct merge *merge, uint32_t a, uint32_t b)
 {
-    if (LIKELY(a.head != b.head))
-        return a.head < b.head;
-    return tie_before(merge, a.input, b.input);
+    if (LIKELY(merge->heads[a] != merge->heads[b]))
+        return merge->heads[a] < merge->heads[b];
+    return tie_before(merge, a, b);
 }
 
 static void tree_build(struct merge *merge)
 {
-    struct player winners[2 * MERGE_INPUT_MAX];
-    uint32_t      count = merge->count;
+    uint32_t winners[2 * MERGE_INPUT_MAX], count = merge->count;
 
     assert(count > 0);
     assert(count <= MERGE_INPUT_MAX);
-    for (uint32_t i = 0; i < count; i++)
-        winners[count + i] = (struct player){ .head = input_head(merge, i), .input = i };
+    for (uint32_t i = 0; i < count; i++) {
+        merge->heads[i] = input_head(merge, i);
+        winners[count + i] = i;
+    }
     for (uint32_t node = count - 1; node > 0; node--) {
-        struct player a = winners[2 * node], b = winners[2 * node + 1];
-        bool          a_wins = player_before(merge, a, b);
+        uint32_t a = winners[2 * node], b = winners[2 * node + 1];
+        bool     a_wins = input_before(merge, a, b);
 
         winners[node] = a_wins ? a : b;
         merge->tree[node] = a_wins ? b : a;
@@ -158,29 +156,32 @@ static void tree_build(struct merge *merge)
 /* The winner's input has moved: who wins now? */
 static inline void tree_replay(struct merge *merge)
 {
-    struct player *tree = merge->tree, player = tree[0];
+    uint32_t *tree = merge->tree, input = tree[0];
+    uint64_t *heads = merge->heads, head = input_head(merge, input);
 
-    player.head = input_head(merge, player.input);
-    for (uint32_t node = (merge->count + player.input) / 2; node > 0; node /= 2) {
-        struct player other = tree[node];
-        bool          other_wins = other.head < player.head;
+    heads[input] = head;
+    for (uint32_t node = (merge->count + input) / 2; node > 0; node /= 2) {
+        uint32_t other = tree[node];
+        bool     other_wins = heads[other] < head;
 
-        if (UNLIKELY(other.head == player.head))
-            other_wins = tie_before(merge, other.input, player.input);
-        /* Without a branch: who wins is as good as random. */
-        tree[node].head = other_wins ? player.head : other.head;
-        tree[node].input = other_wins ? player.input : other.input;
-        player.head = other_wins ? other.head : player.head;
-        player.input = other_wins ? other.input : player.input;
+        if (UNLIKELY(heads[other] == head))
+            other_wins = tie_before(merge, other, input);
+        /* Who wins is as good as random, so they are exchanged without a branch. */
+        uint32_t mask = 0 - (uint32_t)other_wins;
+        uint32_t exchange = (input ^ other) & mask;
+
+        head ^= (head ^ heads[other]) & (0 - (uint64_t)other_wins);
+        input ^= exchange;
+        tree[node] = other ^ exchange;
     }
-    tree[0] = player;
+    tree[0] = input;
 }
 
 /* ---- moves ---- */
 
 static inline enum iter_state merge_show(struct merge *merge)
 {
-    const struct iter *winner = merge->inputs[merge->tree[0].input];
+    const struct iter *winner = merge->inputs[merge->tree[0]];
 
     if (UNLIKELY(winner->state == ITER_END))
         return merge->iter.state = ITER_END;
@@ -210,7 +211,7 @@ static enum iter_state input_start(struct merge *merge, struct iter *input)
     case TASK_STEP:
         return merge->is_backward ? iter_previous(input) : iter_next(input);
     }
-    assert(!"no such task");
+    assert(false && "no such task");
     return ITER_FAILED;
 }
 
@@ -279,11 +280,11 @@ static enum iter_state merge_move(struct merge *merge, bool is_backward)
     }
     if (UNLIKELY(merge->is_backward != is_backward))
         return task_begin(merge, TASK_TURN, is_backward);
-    input = merge->inputs[merge->tree[0].input];
+    input = merge->inputs[merge->tree[0]];
     state = is_backward ? iter_previous(input) : iter_next(input);
     if (UNLIKELY(!is_placed(state))) {
         merge->task = TASK_STEP;
-        merge->task_input = merge->tree[0].input;
+        merge->task_input = merge->tree[0];
         return merge_stop(merge, input);
     }
     return step_finish(merge);
@@ -390,8 +391,9 @@ enum kiwi_status merge_open(struct iter **inputs, uint32_t count, struct merge *
     assert(count <= MERGE_INPUT_MAX);
     merge->capacity = count;
     merge->inputs = memory_allocate(count * sizeof(struct iter *));
+    merge->heads = memory_allocate(count * sizeof *merge->heads);
     merge->tree = memory_allocate((count + 1) * sizeof *merge->tree);
-    if (merge->inputs == NULL || merge->tree == NULL) {
+    if (merge->inputs == NULL || merge->heads == NULL || merge->tree == NULL) {
         merge_close(merge);
         return FAIL(KIWI_NO_MEMORY, "no memory for a merge of %u inputs", count);
     }
@@ -405,6 +407,7 @@ void merge_close(struct merge *merge)
     if (merge == NULL)
         return;
     memory_free(merge->inputs);
+    memory_free(merge->heads);
     memory_free(merge->tree);
     memory_free(merge->key);
     memory_free(merge);
@@ -436,5 +439,5 @@ uint32_t merge_waiting_input(const struct merge *merge)
 uint32_t merge_entry_input(const struct merge *merge)
 {
     assert(merge->iter.state == ITER_AT_ENTRY);
-    return merge->tree[0].input;
+    return merge->tree[0];
 }

@@ -144,7 +144,7 @@ static enum iter_state cursor_last(struct iter *iter)
 static enum iter_state cursor_supply(struct iter *iter, const uint8_t *block)
 {
     (void)block;
-    assert(!"a memtable never wants a block");
+    assert(false && "a memtable never wants a block");
     return iter->state;
 }
 

@@ -17,6 +17,7 @@
 
 /* Records of this size, on average, need no growth of the key index at all. */
 #define EXPECTED_RECORD_BYTES 512u
+#define NEW_STREAK_LONG       4u
 
 static struct record *record_at(const struct memtable *memtable, uint32_t reference)
 {
@@ -120,19 +121,18 @@ static enum kiwi_status version_replace(struct memtable *memtable, uint32_t *slo
     return KIWI_OK;
 }
 
-/* slot: of the newest version before, which stays; NULL: the key is new. */
+/* slot: of the newest version before, which stays; NULL: the key is new. path: has been begun. */
 static enum kiwi_status version_add(struct memtable *memtable, uint32_t *slot, uint32_t hash,
-                                    const struct entry *entry)
+                                    const struct entry *entry, struct skiplist_path *path)
 {
-    struct skiplist_path path;
-    uint32_t             record;
+    uint32_t record;
 
     if (slot == NULL)
         TRY(key_index_prepare(&memtable->index, &memtable->arena, hash));
-    skiplist_path_find(&memtable->list, entry->key, entry->sequence, &path);
-    TRY(record_allocate(memtable, entry, skiplist_insert_bytes(&memtable->list, &path), &record));
+    skiplist_path_finish(&memtable->list, entry->key, entry->sequence, path);
+    TRY(record_allocate(memtable, entry, skiplist_insert_bytes(&memtable->list, path), &record));
     record_write(record_at(memtable, record), hash, entry);
-    skiplist_insert(&memtable->list, &path, record);
+    skiplist_insert(&memtable->list, path, record);
     if (slot == NULL)
         key_index_add(&memtable->index, hash, record);
     else
@@ -144,21 +144,31 @@ static enum kiwi_status version_add(struct memtable *memtable, uint32_t *slot, u
 enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const struct entry *entry,
                               uint64_t newest_snapshot)
 {
-    uint32_t  index_hash = key_index_hash(hash), *slot;
-    uint64_t  newest;
+    struct skiplist_path path;
+    uint32_t             index_hash = key_index_hash(hash), *slot;
+    bool                 path_is_begun;
 
     assert(!memtable->is_frozen);
     assert(entry->key.size <= KIWI_KEY_BYTES_MAX);
     assert(entry->value.size <= KIWI_VALUE_BYTES_MAX);
     assert(entry->sequence - 1 < SEQUENCE_MAX);
+    key_index_prefetch(&memtable->index, index_hash);
+    /* While keys are loaded, index and list are fetched side by side; updates need only the index. */
+    path_is_begun = memtable->new_streak >= NEW_STREAK_LONG;
+    if (path_is_begun)
+        skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
     slot = key_index_find(&memtable->index, index_hash, entry->key);
-    if (slot == NULL)
-        return version_add(memtable, NULL, index_hash, entry);
-    newest = record_sequence(record_at(memtable, *slot));
-    assert(newest < entry->sequence);
-    if (newest > newest_snapshot)
-        return version_replace(memtable, slot, index_hash, entry);
-    return version_add(memtable, slot, index_hash, entry);
+    memtable->new_streak = slot == NULL ? memtable->new_streak + 1 : 0;
+    if (slot != NULL) {
+        uint64_t newest = record_sequence(record_at(memtable, *slot));
+
+        assert(newest < entry->sequence);
+        if (newest > newest_snapshot)
+            return version_replace(memtable, slot, index_hash, entry);
+    }
+    if (!path_is_begun)
+        skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
+    return version_add(memtable, slot, index_hash, entry, &path);
 }
 
 /* ---- get ---- */

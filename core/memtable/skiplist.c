@@ -170,8 +170,27 @@ static void ties_note(struct skiplist *list, struct block *block, uint32_t ties)
         block_improve(list, block);
 }
 
-void skiplist_path_find(struct skiplist *list, struct bytes key, uint64_t sequence,
-                        struct skiplist_path *path)
+/* All lines of a block at once, where searching would fetch some only after others have come. */
+static inline void bottom_prefetch(const struct block *block)
+{
+    const uint8_t *lines = (const uint8_t *)block;
+
+    __builtin_prefetch(&block->left);
+    for (size_t at = 0; at < BOTTOM_BYTES - CACHE_LINE_BYTES; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(lines + at);
+}
+
+static inline void upper_prefetch(const struct block *block)
+{
+    const uint8_t *lines = (const uint8_t *)block;
+
+    __builtin_prefetch(&block->left);
+    for (size_t at = BOTTOM_BYTES; at < UPPER_BYTES; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(lines + at);
+}
+
+void skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t sequence,
+                         struct skiplist_path *path)
 {
     struct block *block = block_at(list, list->top);
     uint32_t      ties, place;
@@ -182,10 +201,21 @@ void skiplist_path_find(struct skiplist *list, struct bytes key, uint64_t sequen
         path->places[level] = place;
         ties_note(list, block, ties);
         block = block_at(list, block->children[place]);
+        if (level > 1)
+            upper_prefetch(block);
+        else
+            bottom_prefetch(block);
     }
     path->blocks[0] = block;
-    path->places[0] = block_lower(list, block, key, sequence, &ties);
-    ties_note(list, block, ties);
+}
+
+void skiplist_path_finish(struct skiplist *list, struct bytes key, uint64_t sequence,
+                          struct skiplist_path *path)
+{
+    uint32_t ties;
+
+    path->places[0] = block_lower(list, path->blocks[0], key, sequence, &ties);
+    ties_note(list, path->blocks[0], ties);
 }
 
 /* ---- insert ---- */
@@ -343,7 +373,8 @@ void skiplist_exchange(struct skiplist *list, uint32_t old_record, uint32_t new_
     struct skiplist_path path;
     struct block        *bottom;
 
-    skiplist_path_find(list, record_key(old), record_sequence(old), &path);
+    skiplist_path_begin(list, record_key(old), record_sequence(old), &path);
+    skiplist_path_finish(list, record_key(old), record_sequence(old), &path);
     bottom = path.blocks[0];
     assert(path.places[0] < bottom->count);
     assert(bottom->records[path.places[0]] == old_record);

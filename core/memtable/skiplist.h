@@ -62,10 +62,16 @@ MUST_USE enum kiwi_status skiplist_open(struct skiplist *list, struct arena *are
 struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
                                     uint64_t sequence);
 
-/* Inserting is two steps, so that nothing is half done when memory ends: find the way, reserve
- * skiplist_insert_bytes in the arena, insert. Nothing else may be inserted in between. */
-void     skiplist_path_find(struct skiplist *list, struct bytes key, uint64_t sequence,
-                            struct skiplist_path *path);
+/*
+ * Inserting is several steps, so that nothing is half done when memory ends: find the way, reserve
+ * skiplist_insert_bytes in the arena, insert. Nothing else may be inserted in between. The way has
+ * two parts because the bottom block is usually not in the processor's cache: the first part fetches
+ * it, and there is time for something else until the second needs it.
+ */
+void     skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t sequence,
+                             struct skiplist_path *path);
+void     skiplist_path_finish(struct skiplist *list, struct bytes key, uint64_t sequence,
+                              struct skiplist_path *path);
 uint64_t skiplist_insert_bytes(const struct skiplist *list, const struct skiplist_path *path);
 void     skiplist_insert(struct skiplist *list, const struct skiplist_path *path,
                          uint32_t record);

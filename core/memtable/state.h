@@ -14,5 +14,6 @@ struct memtable {
     uint64_t              entry_count;
     uint64_t              tombstone_count;
     uint64_t              data_bytes;
+    uint32_t              new_streak; /* how many puts in a row brought a new key */
     bool                  is_frozen;
 };

@@ -451,7 +451,7 @@ static void open_and_seek_report_missing_memory(void **state)
     (void)state;
     world_open(&world, 3, 20, 0);
     before = memory_allocated_bytes();
-    for (uint64_t n = 1; n <= 3; n++) {
+    for (uint64_t n = 1; n <= 4; n++) {
         memory_fail_after(n);
         assert_int_equal(merge_open(world.iters, 3, &merge), KIWI_NO_MEMORY);
         assert_int_equal(memory_allocated_bytes(), before);

@@ -26,8 +26,8 @@ static const struct command commands[] = {
       "  kiwidb get greeting --out hex\n"
       "  kiwidb get nobody || echo missing          exit 1: no such key\n",
       KEY_OPTIONS, 1, 1, command_get, NULL },
-    { "del", "delete a key; deleting a missing one is no error", "KEY",
-      "  kiwidb del greeting\n", "durability " KEY_OPTIONS, 1, 1, command_delete, NULL },
+    { "del", "delete a key; deleting a missing one is no error", "KEY", "  kiwidb del greeting\n",
+      "durability " KEY_OPTIONS, 1, 1, command_delete, NULL },
     { "scan", "print keys and values in key order", "[PREFIX]",
       "  kiwidb scan user: --limit 10\n"
       "  kiwidb scan --from a --to b --keys-only\n"
@@ -35,8 +35,8 @@ static const struct command commands[] = {
       "  kiwidb scan --count\n",
       "from to limit reverse keys-only count " KEY_OPTIONS, 0, 1, command_scan, NULL },
     { "stat", "show counters, levels and caches of a database", "",
-      "  kiwidb stat\n  kiwidb stat --json\n", "dir json memory io-backend help", 0, 0, command_stat,
-      NULL },
+      "  kiwidb stat\n  kiwidb stat --json\n", "dir json memory io-backend help", 0, 0,
+      command_stat, NULL },
     { "config", "show and change the options kept in a database's config.json",
       "list | get NAME | set NAME VALUE",
       "  kiwidb config list\n"
@@ -45,8 +45,8 @@ static const struct command commands[] = {
       "dir json help", 1, 3, command_config, NULL },
     { "version", "print version and features", "", "  kiwidb version --json\n", "json help", 0, 0,
       command_version, NULL },
-    { "help", "print this text, or that of a command", "[COMMAND]", "  kiwidb help get\n", "help", 0,
-      1, command_help, NULL },
+    { "help", "print this text, or that of a command", "[COMMAND]", "  kiwidb help get\n", "help",
+      0, 1, command_help, NULL },
 };
 
 struct option_rule {
@@ -286,7 +286,8 @@ static void getopt_tables_fill(const struct command *command, struct getopt_tabl
 
         if (!words_contain(command->options, rule->name))
             continue;
-        tables->longs[count++] = (struct option){ rule->name, rule->argument != NULL, NULL, 256 + i };
+        tables->longs[count++] =
+            (struct option){ rule->name, rule->argument != NULL, NULL, 256 + i };
         if (rule->letter != 0) {
             tables->shorts[at++] = (char)rule->letter;
             if (rule->argument != NULL)

@@ -1,8 +1,8 @@
 /*
  * command.h: what a command of the program is; one table drives parsing, help and suggestions.
  *
- * Exit codes: 0 done, 1 a clean "no", 2 wrong usage, 3 environment or I/O, 4 corruption, 5 locked or
- * busy, 130 and 143 after SIGINT and SIGTERM.
+ * Exit codes: 0 done, 1 a clean "no", 2 wrong usage, 3 environment or I/O, 4 corruption, 5 locked
+ * or busy, 130 and 143 after SIGINT and SIGTERM.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * config.c: config.json: reading, checking, changing.
  *
- * A change writes a new file, syncs it, renames it over the old one and syncs the directory: after a
- * crash there is the old file or the new one.
+ * A change writes a new file, syncs it, renames it over the old one and syncs the directory: after
+ * a crash there is the old file or the new one.
  */
 #include "app/config.h"
 
@@ -34,10 +34,12 @@ static const struct config_key keys[] = {
       "frozen memtables before writers wait" },
     { "backpressure_timeout", FRACTION(60, 0.001, 86400), "s", true,
       "how long a writer waits before it is refused" },
-    { "l0_compaction_threshold", WHOLE(10, 2, 64), "runs", true, "runs in L0 before they are merged" },
+    { "l0_compaction_threshold", WHOLE(10, 2, 64), "runs", true,
+      "runs in L0 before they are merged" },
     { "max_levels", WHOLE(3, 2, 7), "levels", true,
       "deepest level that compaction fills; deeper data stays readable" },
-    { "bloom_fpr_dev", FRACTION(0.05, 0.000001, 0.5), "", true, "dev: false positives of new filters" },
+    { "bloom_fpr_dev", FRACTION(0.05, 0.000001, 0.5), "", true,
+      "dev: false positives of new filters" },
     { "bloom_fpr_prod", FRACTION(0.01, 0.000001, 0.5), "", true,
       "prod: false positives of new filters" },
     { "flush_max_workers", WHOLE(2, 1, 16), "flushes", false, "frozen memtables flushed at once" },
@@ -113,8 +115,8 @@ static int file_read(const struct command *command, const char *directory, json_
     }
     *out = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (*out == NULL) {
-        fprintf(stderr, "kiwidb %s: %s:%d:%d: %s; the file was left as it is\n", command->name, path,
-                error.line, error.column, error.text);
+        fprintf(stderr, "kiwidb %s: %s:%d:%d: %s; the file was left as it is\n", command->name,
+                path, error.line, error.column, error.text);
         return EXIT_ENVIRONMENT;
     }
     if (!json_is_object(*out)) {
@@ -132,8 +134,8 @@ static int file_read(const struct command *command, const char *directory, json_
             fprintf(stderr, "kiwidb %s: %s: unknown key '%.60s' is kept and has no effect\n",
                     command->name, path, name);
         else if (value_fault(key, value, why, sizeof why) != NULL) {
-            fprintf(stderr, "kiwidb %s: %s: %s %s; the file was left as it is\n", command->name, path,
-                    name, why);
+            fprintf(stderr, "kiwidb %s: %s: %s %s; the file was left as it is\n", command->name,
+                    path, name, why);
             json_decref(*out);
             *out = NULL;
             return EXIT_ENVIRONMENT;
@@ -177,8 +179,8 @@ static int file_write(const struct command *command, const char *directory, json
     if (json_dump_file(file, fresh, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) != 0
         || !sync_path(fresh, O_RDONLY) || rename(fresh, path) != 0
         || !sync_path(directory, O_RDONLY | O_DIRECTORY)) {
-        fprintf(stderr, "kiwidb %s: cannot write %s: %s; nothing was changed\n", command->name, path,
-                strerror(errno));
+        fprintf(stderr, "kiwidb %s: cannot write %s: %s; nothing was changed\n", command->name,
+                path, strerror(errno));
         (void)unlink(fresh);
         return EXIT_ENVIRONMENT;
     }
@@ -264,8 +266,8 @@ static int config_get(const struct command *command, const struct arguments *arg
     if (key == NULL)
         return key_unknown(command, arguments->positional[1]);
     if (arguments->is_json) {
-        json_t *document = json_pack("{s:s, s:i, s:o}", "schema", CONFIG_SCHEMA, "version", 1, "key",
-                                     key_json(key, file));
+        json_t *document = json_pack("{s:s, s:i, s:o}", "schema", CONFIG_SCHEMA, "version", 1,
+                                     "key", key_json(key, file));
         json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
         fputc('\n', stdout);
         json_decref(document);

@@ -29,6 +29,6 @@ struct config_key {
 const struct config_key *config_at(size_t index); /* NULL behind the last */
 const struct config_key *config_find(const char *name);
 
-/* Puts what config.json of the directory says into options. EXIT_DONE also when there is no file. */
+/* Puts what the directory's config.json says into options. EXIT_DONE also when there is none. */
 int config_apply(const struct command *command, const char *directory,
                  struct kiwi_options *options);

@@ -205,8 +205,16 @@ bool text_size(const char *text, uint64_t *bytes)
         const char *unit;
         double      factor;
     } units[] = {
-        { "", 1 },           { "B", 1 },  { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824.0 },
-        { "TiB", 1099511627776.0 }, { "kB", 1e3 }, { "KB", 1e3 },   { "MB", 1e6 },      { "GB", 1e9 },
+        { "", 1 },
+        { "B", 1 },
+        { "KiB", 1024 },
+        { "MiB", 1048576 },
+        { "GiB", 1073741824.0 },
+        { "TiB", 1099511627776.0 },
+        { "kB", 1e3 },
+        { "KB", 1e3 },
+        { "MB", 1e6 },
+        { "GB", 1e9 },
         { "TB", 1e12 },
     };
     size_t      length = strspn(text, "0123456789.");
@@ -245,7 +253,11 @@ bool text_count(const char *text, uint64_t *count)
 static size_t utf8_length(const uint8_t *data, size_t size)
 {
     uint8_t first = data[0];
-    size_t  length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+    size_t length = first < 0x80    ? 1
+                    : first >= 0xf0 ? 4
+                    : first >= 0xe0 ? 3
+                    : first >= 0xc2 ? 2
+                                    : 0;
 
     if (length == 0 || length > size || first > 0xf4 || first < 32 || first == 127)
         return 0;

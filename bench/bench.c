@@ -126,7 +126,8 @@ static void word_append(char *text, size_t bytes, const char *word)
     text[at] = 0;
 }
 
-/* What to type to get the same operations again: the arguments, with what was derived made explicit. */
+/* What to type to get the same operations again: the arguments, with what was derived made
+ * explicit. */
 static void command_write(int argc, char **argv, const struct bench_options *options,
                           const struct plan *plan, char *text, size_t bytes)
 {

@@ -1,8 +1,8 @@
 /*
  * clock.h: the driver's clock, cheap enough to be read at every operation.
  *
- * The time-stamp counter where it is invariant (10 ns), calibrated against the monotonic clock once;
- * else the monotonic clock itself (25 ns). Ticks are for differences only.
+ * The time-stamp counter where it is invariant (10 ns), calibrated against the monotonic clock
+ * once; else the monotonic clock itself (25 ns). Ticks are for differences only.
  */
 #pragma once
 

@@ -33,6 +33,7 @@ struct crew {
     struct crew_options options;
     struct engine      *engine;
     double              open_seconds;
+    uint64_t            written_bytes, user_bytes; /* before the last reset of the counters */
     struct task_state   state;
     pthread_mutex_t     lock;
     pthread_cond_t      changed;
@@ -424,6 +425,28 @@ static void stats_take(struct crew *crew, struct kiwi_stats **out, struct phase_
         *out != NULL && crew->options.class->stats(crew->engine, *out) == KIWI_OK;
 }
 
+uint64_t stats_written_bytes(const struct kiwi_stats *stats)
+{
+    return stats->log_write_bytes + stats->manifest_write_bytes + stats->flush_bytes
+         + stats->compaction_write_bytes;
+}
+
+/* Counters start anew for the measured part; what they held is kept in two sums. */
+static void stats_restart(struct crew *crew)
+{
+    struct kiwi_stats *stats;
+
+    if (crew->options.class->stats == NULL || crew->options.class->stats_reset == NULL)
+        return;
+    stats = memory_allocate_zeroed(sizeof *stats);
+    if (stats != NULL && crew->options.class->stats(crew->engine, stats) == KIWI_OK) {
+        crew->written_bytes += stats_written_bytes(stats);
+        crew->user_bytes += stats->user_write_bytes;
+    }
+    memory_free(stats);
+    (void)crew->options.class->stats_reset(crew->engine);
+}
+
 /* Waits until the engine owes nothing, so that the work of this phase is counted with it. */
 static void drain(struct watch *watch)
 {
@@ -457,8 +480,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     result->warm_seconds = (double)(clock_monotonic_ns() - warm_start_ns) / 1e9;
     for (uint32_t i = 0; i < crew->count; i++)
         recorder_clear(&crew->members[i].worker.recorder);
-    if (crew->options.class->stats_reset != NULL)
-        (void)crew->options.class->stats_reset(crew->engine);
+    stats_restart(crew);
     usage_peak_reset();
     usage_read(&before);
     watch->usage_before = before;
@@ -479,6 +501,11 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     usage_read(&after);
     result->usage_drained = usage_between(&before, &after);
     stats_take(crew, &result->stats_drained, result);
+    if (result->stats_drained != NULL) {
+        result->written_bytes_since_open =
+            crew->written_bytes + stats_written_bytes(result->stats_drained);
+        result->user_bytes_since_open = crew->user_bytes + result->stats_drained->user_write_bytes;
+    }
 }
 
 enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,

@@ -1,8 +1,8 @@
 /*
  * crew.h: an open engine and the client threads over it, from open to close.
  *
- * Thread   the one that opened it calls everything here. Client threads live as long as the crew; in
- *          attached mode they drive their shards also between phases.
+ * Thread   the one that opened it calls everything here. Client threads live as long as the crew;
+ *          in attached mode they drive their shards also between phases.
  * Order    crew_open, any number of crew_run, crew_close. Opening and closing are timed apart.
  */
 #pragma once
@@ -43,15 +43,20 @@ struct phase_result {
     bool               has_stats;
     struct kiwi_stats *stats;            /* at the end; owned */
     struct kiwi_stats *stats_drained;    /* after the drain; owned */
+    uint64_t           written_bytes_since_open; /* log, manifest, tables; drain included */
+    uint64_t           user_bytes_since_open;    /* keys and values handed in */
     struct series_row *series;           /* owned */
     size_t             series_count;
     uint64_t           stream_digest;
 };
 
+/* Everything the engine wrote to files, by its own count. */
+uint64_t stats_written_bytes(const struct kiwi_stats *stats);
+
 void phase_result_free(struct phase_result *result);
 
-/* Called about ten times a second while a phase runs. done and wanted: operations; wanted is 0 while
- * warming up and while draining. */
+/* Called about ten times a second while a phase runs. done and wanted: operations; wanted is 0
+ * while warming up and while draining. */
 struct progress_state {
     const char *phase;
     const char *part;        /* "warm-up", "" or "drain" */

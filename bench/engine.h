@@ -3,10 +3,10 @@
  *
  * Requests are struct kiwi_op, so that ours pays no translation; another engine reads verb, key,
  * value and buffer from it and fills status and value_bytes.
- * Thread   an engine: any; a client: the thread that opened it. In attached mode the client's thread
- *          drives shards, so it must poll or idle until it is closed.
- * Models   attached, managed: submit and poll, up to depth requests outstanding. Blocking: execute.
- *          An engine that cannot do one of them leaves the entry NULL.
+ * Thread   an engine: any; a client: the thread that opened it. In attached mode the client's
+ *          thread drives shards, so it must poll or idle until it is closed.
+ * Models   attached, managed: submit and poll, up to depth requests outstanding. Blocking:
+ *          execute. An engine that cannot do one of them leaves the entry NULL.
  */
 #pragma once
 

@@ -131,7 +131,8 @@ void machine_read(struct machine *machine, const char *directory)
     machine->memory_bytes = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
     machine->cache_bytes = cache > 0 ? (uint64_t)cache : 0;
     if (uname(&system) == 0)
-        snprintf(machine->kernel, sizeof machine->kernel, "%.40s %.80s", system.sysname, system.release);
+        snprintf(machine->kernel, sizeof machine->kernel, "%.40s %.80s", system.sysname,
+                 system.release);
     snprintf(machine->libc, sizeof machine->libc, "glibc %s", gnu_get_libc_version());
     if (getloadavg(&machine->load_average, 1) != 1)
         machine->load_average = -1;

@@ -85,8 +85,8 @@ void bench_help(FILE *stream)
           stream);
 }
 
-/* A decimal fraction at the start of text; NULL when there is none, else where it ends. strtod alone
- * would also take hexadecimal, exponents, and words. */
+/* A decimal fraction at the start of text; NULL when there is none, else where it ends. strtod
+ * alone would also take hexadecimal, exponents, and words. */
 static const char *decimal_read(const char *text, double *number)
 {
     char   digits[40];
@@ -145,7 +145,9 @@ enum kiwi_status seconds_parse(const char *text, double *seconds)
     static const struct {
         const char *unit;
         double      factor;
-    } units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "us", 1e-6 }, { "m", 60 }, { "h", 3600 } };
+    } units[] = {
+        { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "us", 1e-6 }, { "m", 60 }, { "h", 3600 }
+    };
     double      number = 0;
     const char *end = decimal_read(text, &number);
 
@@ -202,8 +204,8 @@ static enum kiwi_status model_parse(const char *text, enum client_model *out)
     return FAIL(KIWI_INVALID, "client '%.40s' is none of attached, managed, blocking", text);
 }
 
-static enum kiwi_status number_parse(const char *name, const char *text, uint64_t low, uint64_t high,
-                                     uint64_t *out)
+static enum kiwi_status number_parse(const char *name, const char *text, uint64_t low,
+                                     uint64_t high, uint64_t *out)
 {
     TRY(count_parse(text, out));
     if (*out < low || *out > high)
@@ -212,7 +214,8 @@ static enum kiwi_status number_parse(const char *name, const char *text, uint64_
     return KIWI_OK;
 }
 
-static enum kiwi_status small_parse(const char *name, const char *text, uint64_t high, uint32_t *out)
+static enum kiwi_status small_parse(const char *name, const char *text, uint64_t high,
+                                    uint32_t *out)
 {
     uint64_t number = 0;
 

@@ -1,8 +1,8 @@
 /*
  * progress.h: one line on a terminal while phases run.
  *
- * Only when standard error is a terminal, after 0.5 s, at most ten times a second, erased at the end.
- * Otherwise one plain line every ten seconds.
+ * Only when standard error is a terminal, after 0.5 s, at most ten times a second, erased at the
+ * end. Otherwise one plain line every ten seconds.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * recorder.h: what one client thread counts, readable by others while it does.
  *
- * Thread   one writer. Loads and stores are relaxed atomics, which cost what plain ones do; a reader
- *          may see one operation's parts not yet together, never a torn number.
+ * Thread   one writer. Loads and stores are relaxed atomics, which cost what plain ones do; a
+ *          reader may see one operation's parts not yet together, never a torn number.
  */
 #pragma once
 

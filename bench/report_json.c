@@ -259,6 +259,11 @@ static json_t *phase_json(const struct suite_phase *phase)
         put(object, "write_amplification", json_real(phase_write_amplification(phase, false)));
         put(object, "write_amplification_with_drain",
             json_real(phase_write_amplification(phase, true)));
+        put(object, "write_amplification_since_load",
+            json_real(result->user_bytes_since_open > 0
+                          ? (double)result->written_bytes_since_open
+                                / (double)result->user_bytes_since_open
+                          : 0));
         put(object, "space_amplification", json_real(phase_space_amplification(phase)));
         put(object, "counters", counters_json(result->stats));
         put(object, "counters_with_drain", counters_json(result->stats_drained));

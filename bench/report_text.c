@@ -78,9 +78,7 @@ double phase_write_amplification(const struct suite_phase *phase, bool is_draine
 
     if (stats == NULL || stats->user_write_bytes == 0)
         return 0;
-    return ratio((double)(stats->log_write_bytes + stats->manifest_write_bytes + stats->flush_bytes
-                          + stats->compaction_write_bytes),
-                 (double)stats->user_write_bytes);
+    return ratio((double)stats_written_bytes(stats), (double)stats->user_write_bytes);
 }
 
 double level_write_amplification(const struct suite_phase *phase, uint32_t level)
@@ -100,8 +98,9 @@ double phase_space_amplification(const struct suite_phase *phase)
 
     if (stats == NULL || phase->live_bytes == 0)
         return 0;
-    return ratio((double)(stats->table_file_bytes + stats->memtable_bytes + stats->frozen_bytes),
-                 (double)phase->live_bytes);
+    /* Tables only: what is still in memtables is neither above nor below the line. */
+    return ratio((double)stats->table_file_bytes,
+                 (double)(stats->live_bytes > 0 ? stats->live_bytes : phase->live_bytes));
 }
 
 void report_header(FILE *stream, const struct suite *suite)
@@ -140,8 +139,8 @@ static void operation_rows(FILE *stream, const struct phase_result *result, bool
 
         if (latency->count == 0)
             continue;
-        snprintf(name, sizeof name, "%s%.12s", is_response ? "(due) " : "",
-                 i == OPERATION_MODIFY ? "READ-MOD-WRITE" : operation_name((enum operation)i));
+        snprintf(name, sizeof name, "%s%s", is_response ? "due " : "",
+                 i == OPERATION_MODIFY ? "MODIFY" : operation_name((enum operation)i));
         fprintf(stream, "%-15s %11" PRIu64 " %9s", name, latency->count,
                 rate_text(ratio((double)latency->count, result->seconds), rate, sizeof rate));
         fprintf(stream, " %8s", duration_text(latency->sum_ns / latency->count, text, sizeof text));
@@ -241,15 +240,19 @@ static void level_table(FILE *stream, const struct suite_phase *phase)
 
 static void engine_lines(FILE *stream, const struct suite_phase *phase)
 {
-    static const char *const stall_names[KIWI_STALL_COUNT] = { "memtable", "log", "debt", "memory" };
+    static const char *const stall_names[KIWI_STALL_COUNT] = { "memtable", "log", "debt",
+                                                               "memory" };
     static const char *const tier_names[KIWI_TIER_COUNT] = { "record", "block", "index", "filter" };
     const struct kiwi_stats *stats = phase->result.stats;
     char                     text[32], total[32];
     uint64_t                 stalls = 0;
 
-    fprintf(stream, "write amplification %.2f, %.2f with drain   space amplification %.2f   "
-                    "%" PRIu64 " flushes, %" PRIu64 " compactions\n",
+    fprintf(stream,
+            "write amplification %.2f, with drain %.2f, since load %.2f   space amplification %.2f"
+            "   %" PRIu64 " flushes, %" PRIu64 " compactions\n",
             phase_write_amplification(phase, false), phase_write_amplification(phase, true),
+            ratio((double)phase->result.written_bytes_since_open,
+                  (double)phase->result.user_bytes_since_open),
             phase_space_amplification(phase), phase->result.stats_drained->flush_count,
             phase->result.stats_drained->compaction_count);
     fprintf(stream, "cache hits");
@@ -383,8 +386,8 @@ void report_summary(FILE *stream, const struct suite *suite, const char *folder,
         fprintf(stream, "settings  %s\n", suite->engine_settings);
     if (suite->io_backend[0] != 0)
         fprintf(stream, "io        %s: %s\n", suite->io_backend, suite->io_features);
-    fprintf(stream, "time      %.1f s in all, opening %.2f s, closing %.2f s\n", suite->wall_seconds,
-            suite->open_seconds, suite->close_seconds);
+    fprintf(stream, "time      %.1f s in all, opening %.2f s, closing %.2f s\n",
+            suite->wall_seconds, suite->open_seconds, suite->close_seconds);
     if (folder[0] != 0)
         fprintf(stream, "report    %s\n", folder);
     fprintf(stream, "repeat    %s\n", command);

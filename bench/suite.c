@@ -188,16 +188,16 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
     snprintf(phase->result.name, sizeof phase->result.name, "%s%s",
              kind == TASK_LOAD ? "load" : kind == TASK_VERIFY ? "verify" : run->name,
              kind == TASK_RUN && strcmp(run->name, "load") == 0 ? "_run" : "");
-    status = crew_run(dataset->crew,
-                      &(struct run_options){ .task = task,
-                                             .seconds_max = kind == TASK_RUN ? limit : 0,
-                                             .drain_seconds_max =
-                                                 kind == TASK_VERIFY ? 0
-                                                                     : suite->options->drain_seconds,
-                                             .progress = suite->progress,
-                                             .progress_context = suite->progress_context,
-                                             .interrupted = suite->interrupted },
-                      &phase->result);
+    status =
+        crew_run(dataset->crew,
+                 &(struct run_options){ .task = task,
+                                        .seconds_max = kind == TASK_RUN ? limit : 0,
+                                        .drain_seconds_max =
+                                            kind == TASK_VERIFY ? 0 : suite->options->drain_seconds,
+                                        .progress = suite->progress,
+                                        .progress_context = suite->progress_context,
+                                        .interrupted = suite->interrupted },
+                 &phase->result);
     acknowledged_close(task.inserts);
     if (status != KIWI_OK)
         return status;

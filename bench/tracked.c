@@ -34,7 +34,8 @@ enum kiwi_status tracked_open(uint64_t record_count, uint64_t sample_count, stru
     tracked = memory_allocate_zeroed(sizeof *tracked + count * sizeof tracked->entries[0]);
     *out = tracked;
     if (tracked == NULL)
-        return FAIL(KIWI_NO_MEMORY, "no memory for %llu tracked records", (unsigned long long)count);
+        return FAIL(KIWI_NO_MEMORY, "no memory for %llu tracked records",
+                    (unsigned long long)count);
     /* Newton's iteration doubles the correct low bits: 3, 6, 12, 24, 48, 96. */
     inverse = stride;
     for (int i = 0; i < 5; i++)

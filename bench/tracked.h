@@ -2,9 +2,10 @@
  * tracked.h: a sample of records whose acknowledged writes are remembered, to be read again at the
  * end.
  *
- * Rule     writes that overlap in time form a group. Once a group has ended and one of its writes was
- *          acknowledged, the record must hold a version of that group or of a later one: an older one
- *          means that an acknowledged write was lost. Versions of a tracked record count from 1.
+ * Rule     writes that overlap in time form a group. Once a group has ended and one of its writes
+ *          was acknowledged, the record must hold a version of that group or of a later one: an
+ *          older one means that an acknowledged write was lost. Versions of a tracked record
+ *          count from 1.
  * Sample   every record number that a stride divides; keys are hashed, so it is spread.
  * Thread   any; one short lock per tracked record. Other records cost one multiplication.
  */

@@ -43,7 +43,8 @@ static const struct property_rule rules[] = {
       "length histograms are not read; use constant, uniform or zipfian" },
     { "fieldnameprefix", "field", IGNORED, TEXT, "field names are not stored" },
     { "insertstart", "0", USED, COUNT(0, BIG), "the first record number" },
-    { "insertcount", "", USED, COUNT(0, BIG), "records to load; default recordcount - insertstart" },
+    { "insertcount", "", USED, COUNT(0, BIG),
+      "records to load; default recordcount - insertstart" },
     { "insertorder", "hashed", USED, TEXT, "hashed, or anything else for ordered" },
     { "zeropadding", "1", USED, COUNT(0, KEY_DIGITS_MAX), "least width of the number in a key" },
     { "core_workload_insertion_retry_limit", "0", IGNORED, COUNT(0, BIG),
@@ -278,7 +279,8 @@ static enum kiwi_status lint_one(struct lint *lint, const struct property *item)
     }
     if (value_fault(rule, item->value, note, sizeof note) != NULL
         && !(item->value[0] == 0 && rule->initial != NULL && rule->initial[0] == 0))
-        return lint_add(lint, LINT_ERROR, "%s: %s='%.60s' %s", place, item->name, item->value, note);
+        return lint_add(lint, LINT_ERROR, "%s: %s='%.60s' %s", place, item->name, item->value,
+                        note);
     if (item->was_trimmed)
         TRY(lint_add(lint, LINT_TRIMMED, "%s: %s: blanks after the value were dropped", place,
                      item->name));

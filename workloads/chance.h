@@ -1,8 +1,8 @@
 /*
  * chance.h: the random numbers of generated load.
  *
- * xoshiro256++ of Blackman and Vigna (2019), seeded through splitmix64: fast, and the same stream on
- * every machine for one seed. Never for secrets.
+ * xoshiro256++ of Blackman and Vigna (2019), seeded through splitmix64: fast, and the same stream
+ * on every machine for one seed. Never for secrets.
  * Thread   one owner; every client thread of a benchmark has its own.
  */
 #pragma once

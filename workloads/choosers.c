@@ -51,9 +51,9 @@ struct zipfian zipfian_of(uint64_t first, uint64_t last)
 
 /*
  * floor(items * x^alpha), where alpha is 100 but for the rounding of 1 / (1 - 0.99). x^100 by eight
- * multiplications differs from it by less than 1e-13 in proportion, so for up to 10^10 items by less
- * than 0.001: only a product that close to a whole number needs the real power, which costs 5 times
- * as much. The result is the same for every x.
+ * multiplications differs from it by less than 1e-13 in proportion, so for up to 10^10 items by
+ * less than 0.001: only a product that close to a whole number needs the real power, which costs 5
+ * times as much. The result is the same for every x.
  */
 static uint64_t rank_of(double items, double x, double alpha)
 {

@@ -11,7 +11,7 @@
 #include "workloads/chance.h"
 
 #define ZIPFIAN_THETA          0.99
-#define SCRAMBLED_ITEM_COUNT   10000000000ull    /* ranks of the scrambled form, whatever the table */
+#define SCRAMBLED_ITEM_COUNT 10000000000ull /* ranks of the scrambled form, whatever the table */
 #define SCRAMBLED_ZETA         26.46902820178302 /* zeta of that many items at theta 0.99 */
 
 /* Sum of 1 / i^theta for i from first + 1 to last, added to sum. */
@@ -63,8 +63,8 @@ struct chooser {
 
 struct chooser chooser_of(const struct chooser_options *options);
 
-/* The same draws, count of them, for a newest that stays: long chains of arithmetic of one draw then
- * run beside those of the others. */
+/* The same draws, count of them, for a newest that stays: long chains of arithmetic of one draw
+ * then run beside those of the others. */
 void chooser_draw_many(struct chooser *chooser, uint64_t newest, struct chance *chance,
                        uint64_t *records, uint32_t count);
 

@@ -3,9 +3,9 @@
  *
  * Shape    the four letters "user" and a decimal number, padded with zeros to a least width.
  * Hashed   (default) the number is FNV-1a 64 over the record number's 8 bytes, least significant
- *          first, as an absolute value of a signed 64-bit integer. Ordered: the record number itself.
- *          The C++ port leaves the absolute value out and the Go port feeds the bytes the other way
- *          round, so their keys differ from these.
+ *          first, as an absolute value of a signed 64-bit integer. Ordered: the record number
+ *          itself. The C++ port leaves the absolute value out and the Go port feeds the bytes the
+ *          other way round, so their keys differ from these.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ static inline uint64_t key_number(const struct key_shape *shape, uint64_t record
     return shape->is_ordered ? record : key_hash(record);
 }
 
-/* Writes the key that shows number to out, which holds KEY_BYTES_MAX bytes, and returns its length. */
+/* Writes the key that shows number to out (KEY_BYTES_MAX bytes of room); returns its length. */
 size_t key_write_number(const struct key_shape *shape, uint64_t number, uint8_t *out);
 
 /* Writes the key of a record to out, which holds KEY_BYTES_MAX bytes, and returns its length. */

@@ -1,8 +1,9 @@
 /*
  * properties.h: Java property files, the format of YCSB workloads.
  *
- * Grammar  '=', ':' or blanks separate name and value; '#' and '!' start a comment line; a backslash
- *          at the end of a line continues it; \t \n \r \f \uXXXX and escaped separators are known.
+ * Grammar  '=', ':' or blanks separate name and value; '#' and '!' start a comment line; a
+ *          backslash at the end of a line continues it; \t \n \r \f \uXXXX and escaped
+ *          separators are known.
  * Differs  Java keeps blanks at the end of a value, so that "true " reads as false there. Here they
  *          are dropped and the count of such lines is kept, so that the caller can say so.
  * Later definitions of a name win, within a text and across texts.
@@ -28,7 +29,8 @@ struct properties {
     size_t           capacity;
 };
 
-/* Adds what text says. KIWI_INVALID: a malformed \u escape, or a zero byte; the text names the line. */
+/* Adds what text says. KIWI_INVALID: a malformed \u escape, or a zero byte; the text names the
+ * line. */
 MUST_USE enum kiwi_status properties_parse(struct properties *properties, const char *origin,
                                            const char *text, size_t bytes);
 /* Defines one; a later call wins. */

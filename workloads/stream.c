@@ -58,7 +58,8 @@ struct stream stream_of(const struct stream_options *options)
     assert(options->thread_index < options->thread_count);
     assert(!workload_inserts(workload) || options->inserts != NULL);
     stream_mix_set(&stream, workload);
-    stream.chooser.sequence = workload->insert_count / options->thread_count * options->thread_index;
+    stream.chooser.sequence =
+        workload->insert_count / options->thread_count * options->thread_index;
     if (workload_scans(workload) && workload->scan_is_zipfian)
         stream.scan_lengths = zipfian_of(workload->scan_rows_min, workload->scan_rows_max);
     if (workload->values.spread == VALUE_ZIPFIAN)

@@ -3,8 +3,8 @@
  *
  * Thread   one owner. The newest acknowledged record is shared by all threads of a run; a workload
  *          without inserts never looks at it again.
- * Ahead    without inserts, operations are made in small batches, which is much cheaper; with inserts
- *          one by one, because the newest record moves.
+ * Ahead    without inserts, operations are made in small batches, which is much cheaper; with
+ *          inserts one by one, because the newest record moves.
  * Repeats  the same workload, seed and thread number give the same operations; with inserts from
  *          several threads the records follow the order in which inserts were acknowledged.
  */

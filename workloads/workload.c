@@ -164,7 +164,8 @@ enum kiwi_status workload_read(const struct properties *properties, const char *
 
 uint64_t workload_expected_inserts(const struct workload *workload)
 {
-    return (uint64_t)((double)workload->operation_count * workload->weights[OPERATION_INSERT] * 2.0);
+    return (uint64_t)((double)workload->operation_count * workload->weights[OPERATION_INSERT]
+                      * 2.0);
 }
 
 bool workload_inserts(const struct workload *workload)

@@ -240,8 +240,8 @@ static void config_is_checked_kept_and_never_silently_replaced(void **state)
     expect_output("config get -d set max_memtable_size_mb", "8\n");
     expect_output("config set -d set env prod", "env: dev -> prod\n");
     expect_output("get -d set k", "v");
-    static const char *const wrong[] = { "env test", "max_levels 99", "max_levels 2.5", "max_levels x",
-                                         "bloom_fpr_prod 0", "bloom_fpr_prod nan",
+    static const char *const wrong[] = { "env test",     "max_levels 99",    "max_levels 2.5",
+                                         "max_levels x", "bloom_fpr_prod 0", "bloom_fpr_prod nan",
                                          "block_size -1" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char arguments[100];
@@ -345,7 +345,8 @@ static void signals_leave_a_partial_report(void **state)
     assert_non_null(file);
     fclose(file);
     assert_int_equal(bench_signalled(SIGTERM, "sig2"), 143);
-    assert_int_equal(system("grep -q '\"verdict\": \"partial\"' sig1/*/run.json sig2/*/run.json"), 0);
+    assert_int_equal(system("grep -q '\"verdict\": \"partial\"' sig1/*/run.json sig2/*/run.json"),
+                     0);
 }
 
 int main(void)

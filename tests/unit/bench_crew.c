@@ -134,7 +134,8 @@ static void test_do(struct engine_client *client, struct kiwi_op *op, void *buff
     pthread_mutex_unlock(&engine->lock);
 }
 
-static enum kiwi_status test_submit(struct engine_client *client, struct kiwi_op **ops, size_t count)
+static enum kiwi_status test_submit(struct engine_client *client, struct kiwi_op **ops,
+                                    size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         test_do(client, ops[i], ops[i]->buffer);

@@ -22,7 +22,8 @@ static struct plan *plan_for(struct bench_options *options, const char *const *w
     for (; words[argc - 1] != NULL; argc++)
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
     assert_non_null(plan);
-    if (bench_options_parse(argc, argv, options) != KIWI_OK || plan_make(options, plan) != KIWI_OK) {
+    if (bench_options_parse(argc, argv, options) != KIWI_OK
+        || plan_make(options, plan) != KIWI_OK) {
         free(plan);
         return NULL;
     }

@@ -74,7 +74,7 @@ static void zipfian_stays_in_range_and_prefers_low_ranks(void **state)
     assert_true(counts[20] > counts[100]);
 }
 
-/* Goal: the short way round the power never changes a rank. Method: the textbook formula beside it. */
+/* Goal: the short way round the power never changes a rank. Method: the closed form beside it. */
 static void ranks_are_those_of_the_closed_form(void **state)
 {
     struct zipfian zipfian = zipfian_of_zeta(0, SCRAMBLED_ITEM_COUNT, SCRAMBLED_ZETA);
@@ -165,15 +165,22 @@ static void uniform_and_sequential_cover_their_range(void **state)
 
 static void one_record_is_always_chosen(void **state)
 {
-    static const enum chooser_kind kinds[] = { CHOOSE_UNIFORM, CHOOSE_ZIPFIAN,     CHOOSE_LATEST,
-                                               CHOOSE_HOTSPOT, CHOOSE_EXPONENTIAL, CHOOSE_SEQUENTIAL };
+    static const enum chooser_kind kinds[] = {
+        CHOOSE_UNIFORM, CHOOSE_ZIPFIAN,     CHOOSE_LATEST,
+        CHOOSE_HOTSPOT, CHOOSE_EXPONENTIAL, CHOOSE_SEQUENTIAL
+    };
     struct chance chance = chance_of(8, 0);
 
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        struct chooser chooser = chooser_of(&(struct chooser_options){
-            .kind = kinds[i], .count = 1, .record_count = 1, .hotspot_data = 0.2,
-            .hotspot_operations = 0.8, .exponential_percentile = 95, .exponential_fraction = 0.86 });
+        struct chooser chooser =
+            chooser_of(&(struct chooser_options){ .kind = kinds[i],
+                                                  .count = 1,
+                                                  .record_count = 1,
+                                                  .hotspot_data = 0.2,
+                                                  .hotspot_operations = 0.8,
+                                                  .exponential_percentile = 95,
+                                                  .exponential_fraction = 0.86 });
         for (int j = 0; j < 100; j++)
             assert_int_equal(chooser_draw(&chooser, 0, &chance), 0);
     }

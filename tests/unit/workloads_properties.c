@@ -78,7 +78,8 @@ static void backslash_at_the_end_continues_the_line(void **state)
 
 static void comments_and_empty_lines_are_skipped(void **state)
 {
-    struct properties properties = parsed("# one\n! two\n\n   \n  # three \\\na=1\r\n\r\n#x\r\nb=2");
+    struct properties properties =
+        parsed("# one\n! two\n\n   \n  # three \\\na=1\r\n\r\n#x\r\nb=2");
 
     (void)state;
     assert_int_equal(properties.count, 2);

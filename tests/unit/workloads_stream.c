@@ -182,7 +182,8 @@ static void cost_of_an_operation_is_printed(void **state)
         }
         clock_gettime(CLOCK_MONOTONIC, &to);
         printf("%s: %.1f ns an operation, %.1f bytes a key\n", names[k],
-               ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 1e6,
+               ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec))
+                   / 1e6,
                (double)bytes / 1e6);
     }
 }

@@ -333,6 +333,16 @@ static void header_with_any_bit_flipped_is_refused(void **state)
                      KIWI_CORRUPT);
     assert_int_equal(wal_file_header_check(&header, &(struct database_id){ { 0 } }, 3,
                                            (1 << 20) + 4096), KIWI_CORRUPT);
+    header.version = le32_of(WAL_VERSION + 1);
+    header.checksum = le64_of(hash_checksum(&header, offsetof(struct wal_file_header, checksum),
+                                            WAL_MAGIC));
+    assert_int_equal(wal_file_header_check(&header, &database, 3, 1 << 30), KIWI_UNSUPPORTED);
+    header.version = le32_of(WAL_VERSION);
+    header.ring_bytes = le64_of(4095);
+    header.checksum = le64_of(hash_checksum(&header, offsetof(struct wal_file_header, checksum),
+                                            WAL_MAGIC));
+    assert_int_equal(wal_file_header_check(&header, &database, 3, 1 << 30), KIWI_CORRUPT);
+    wal_file_header_build(&header, &database, 3, 1 << 20, 1 << 16);
     for (size_t bit = 0; bit < 8 * sizeof header; bit++) {
         ((uint8_t *)&header)[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_not_equal(wal_file_header_check(&header, &database, 3, 1 << 30), KIWI_OK);

@@ -89,6 +89,7 @@ static void failed_group_stops_the_log_for_good(void **state)
     assert_int_equal(wal_status(harness.wal), KIWI_IO);
     assert_int_equal(harness_append(&harness), WAL_STOPPED);
     assert_int_equal(harness_append_batch(&harness, 3, 0), WAL_STOPPED);
+    assert_int_equal(wal_room(harness.wal, 10, 1), WAL_STOPPED);
     assert_null(wal_group_cut(harness.wal));
     /* What was written before still counts. */
     harness_group_write(&harness, first);
@@ -125,6 +126,13 @@ static void full_ring_refuses_until_it_is_trimmed(void **state)
     while (harness_append(&harness) == WAL_APPENDED)
         harness_flush(&harness);
     harness_group_write(&harness, wal_mark_cut(harness.wal, true));
+    /* So does one more mark; then there is nothing left, and the trim of all is understood. */
+    harness_group_write(&harness, wal_mark_cut(harness.wal, true));
+    assert_null(wal_mark_cut(harness.wal, true));
+    assert_int_equal(wal_room(harness.wal, 60 << 10, 1), WAL_NO_ROOM);
+    wal_trim(harness.wal, wal_position_now(harness.wal));
+    assert_int_equal(wal_ring_used_bytes(harness.wal), 0);
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
     harness_close(&harness);
 }
 

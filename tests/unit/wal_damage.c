@@ -381,6 +381,164 @@ static void missing_and_foreign_files_are_reported(void **state)
     harness_close(&harness);
 }
 
+/* ---- groups that verify and still cannot be ---- */
+
+struct forged {
+    struct wal_group_header header;
+    uint8_t                 records[WAL_PAGE_BYTES - sizeof(struct wal_group_header)];
+};
+
+static uint64_t forged_seed(const struct harness *harness)
+{
+    return wal_seed(database_id_seed(&harness->options.database), harness->options.shard, 1);
+}
+
+/* A closed group of the first life with one entry; forged_close makes it verify. */
+static void forged_begin(const struct harness *harness, struct forged *group, uint64_t number,
+                         uint64_t first_sequence, uint64_t previous_checksum)
+{
+    struct entry entry = harness_entry(harness, first_sequence);
+    uint8_t     *end;
+
+    memset(group, 0, sizeof *group);
+    end = wal_entry_encode(group->records, &entry, first_sequence, forged_seed(harness));
+    group->header = (struct wal_group_header){
+        .magic = le32_of(WAL_GROUP_MAGIC),
+        .version = WAL_VERSION,
+        .shard = le16_of((uint16_t)harness->options.shard),
+        .length = le32_of((uint32_t)(end - group->records)),
+        .record_count = le32_of(1),
+        .log_id = le64_of(1),
+        .number = le64_of(number),
+        .first_sequence = le64_of(first_sequence),
+        .previous_checksum = le64_of(previous_checksum),
+    };
+}
+
+static void forged_close(const struct harness *harness, struct forged *group)
+{
+    group->header.checksum = le64_of(wal_group_checksum(&group->header, forged_seed(harness)));
+}
+
+static void forged_write(const struct harness *harness, const char *name,
+                         const struct forged *group, uint64_t offset)
+{
+    harness_file_write(harness, name, group, sizeof *group, offset);
+}
+
+static void log_with_one_forged_group(const struct harness *harness, struct forged *group)
+{
+    forged_close(harness, group);
+    forged_write(harness, "wal", group, WAL_HEADER_BYTES);
+}
+
+static void group_that_verifies_with_bad_records_is_reported(void **state)
+{
+    struct harness   harness;
+    struct forged    group;
+    struct wal_batch batch = { .sequence = 1, .entry_count = 2 };
+    uint8_t         *end;
+
+    (void)state;
+    harness_open_in_memory(&harness, 64 << 10, 64 << 10);
+    harness_drop(&harness);
+    forged_begin(&harness, &group, 1, 1, 0);
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_last, 1);
+    harness_drop(&harness);
+
+    group.header.record_count = le32_of(2);
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "/wal: group 1 at offset 4096 verifies, but"));
+    group.header.record_count = le32_of(1);
+    group.header.length = le32_of(le32_get(group.header.length) + 9);
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    group.records[5] ^= 1;
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+
+    /* A batch of two of which one is there. */
+    forged_begin(&harness, &group, 1, 1, 0);
+    end = wal_batch_encode(group.records, &batch, 1, forged_seed(&harness));
+    end = wal_entry_encode(end, &(struct entry){ .sequence = 1, .kind = ENTRY_PUT }, 1,
+                           forged_seed(&harness));
+    group.header.record_count = le32_of(2);
+    group.header.length = le32_of((uint32_t)(end - group.records));
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_int_equal(harness.replayed_count, 0);
+    /* Of which the second is another one. */
+    end = wal_entry_encode(end, &(struct entry){ .sequence = 3, .kind = ENTRY_PUT }, 1,
+                           forged_seed(&harness));
+    group.header.length = le32_of((uint32_t)(end - group.records));
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_int_equal(harness.replayed_count, 0);
+    harness_close(&harness);
+}
+
+static void sequence_that_falls_back_is_reported(void **state)
+{
+    struct harness harness;
+    struct forged  group;
+
+    (void)state;
+    harness_open_in_memory(&harness, 64 << 10, 64 << 10);
+    harness_drop(&harness);
+    forged_begin(&harness, &group, 1, 1, 0);
+    log_with_one_forged_group(&harness, &group);
+    forged_begin(&harness, &group, 2, 1, le64_get(group.header.checksum));
+    forged_close(&harness, &group);
+    forged_write(&harness, "wal", &group, WAL_HEADER_BYTES + WAL_PAGE_BYTES);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "falls back from sequence 1 to 1"));
+    harness_close(&harness);
+}
+
+static void more_groups_beyond_a_hole_than_can_be_out_are_reported(void **state)
+{
+    struct harness harness;
+    struct forged  group;
+
+    (void)state;
+    harness_open_in_memory(&harness, 128 << 10, 64 << 10);
+    harness_drop(&harness);
+    for (uint64_t number = 2; number < 20; number++) {
+        forged_begin(&harness, &group, number, number, 0);
+        forged_close(&harness, &group);
+        forged_write(&harness, "wal", &group, WAL_HEADER_BYTES + number * WAL_PAGE_BYTES);
+    }
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "group 1 is damaged or missing, but more than 16"));
+    harness_close(&harness);
+}
+
+static void tail_group_without_a_place_in_the_ring_is_reported(void **state)
+{
+    struct harness harness;
+    struct forged  group;
+    uint64_t       previous = 0;
+
+    (void)state;
+    harness_open_in_memory(&harness, 64 << 10, 64 << 10);
+    harness_drop(&harness);
+    for (uint64_t number = 1; number <= 17; number++) {
+        forged_begin(&harness, &group, number, number, previous);
+        forged_close(&harness, &group);
+        previous = le64_get(group.header.checksum);
+        if (number < 17)
+            forged_write(&harness, "wal", &group, WAL_HEADER_BYTES + (number - 1) * WAL_PAGE_BYTES);
+        else
+            forged_write(&harness, "tail", &group, 0);
+    }
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "/tail: group 17 at offset 0 has no place"));
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +551,10 @@ int main(void)
         cmocka_unit_test(group_of_an_older_life_put_back_is_reported),
         cmocka_unit_test(flipped_bit_of_the_tail_gives_a_prefix),
         cmocka_unit_test(any_bytes_in_the_ring_are_survived),
+        cmocka_unit_test(group_that_verifies_with_bad_records_is_reported),
+        cmocka_unit_test(sequence_that_falls_back_is_reported),
+        cmocka_unit_test(more_groups_beyond_a_hole_than_can_be_out_are_reported),
+        cmocka_unit_test(tail_group_without_a_place_in_the_ring_is_reported),
         cmocka_unit_test(swapped_groups_are_reported),
         cmocka_unit_test(missing_and_foreign_files_are_reported),
     };

@@ -1,18 +1,19 @@
 /*
  * job_output.c: outputs of a merge: a table writer, a file, and the writes between them.
  *
- *   WANTS_FILE ──► ALLOCATING ──► FILLING ──► DRAINING ──► SYNCING ──► COMPLETE
- *        │      (fresh files only)   ▲
- *        └─────────────────────────►─┘
+ *   WANTS_FILE ──► ALLOCATING ──► FILLING ──► SYNCING ──► COMPLETE
  *
- * The last entry may come while the file is still being allocated: is_finished then takes the
- * output from FILLING to DRAINING at once.
+ * FILLING lasts until the last write is done, also when no entry comes any more (is_finished). The
+ * last entry may even come while the file is still being allocated.
  */
 #include "compact/job_state.h"
 
 #include <inttypes.h>
 
 #include "core/base/memory.h"
+
+#define ALLOCATE_STEP_BYTES_MIN (64u << 10)
+#define ALLOCATE_STEP_BYTES_MAX (4u << 20)
 
 static uint8_t output_class(const struct job *job)
 {
@@ -89,38 +90,6 @@ static void output_request(struct job_output *output, enum io_verb verb, uint64_
     job_request_add(output->job, &output->request);
 }
 
-enum kiwi_status job_output_start(struct job_output *output)
-{
-    struct job                 *job = output->job;
-    uint64_t                    entries = max_u64(job->total_entries, 1);
-    uint64_t                    entry_file_bytes = max_u64(job->total_file_bytes / entries, 1);
-    struct table_writer_options options = {
-        .buffers = job->buffers,
-        .database = job->options.database,
-        .table_id = output->table_id,
-        .file_id = output->file_id,
-        .average_entry_bytes = max_u64(job->total_raw_bytes / entries, 1),
-        .filter_bits_per_key = job->filter_bits,
-        .hash_seed = job->options.hash_seed,
-    };
-    uint64_t left = job->total_entries > job->merged_entries
-        ? job->total_entries - job->merged_entries : 1;
-
-    assert(output->stage == OUTPUT_WANTS_FILE);
-    assert(output->file != NULL);
-    options.expected_entries = min_u64(output->target_bytes / entry_file_bytes + 1, left);
-    TRY(table_writer_open(&options, &output->writer));
-    if (job->options.block_done != NULL)
-        table_writer_observe(output->writer, output_on_block, output);
-    if (output->is_new) {
-        output->stage = OUTPUT_ALLOCATING;
-        output_request(output, IO_ALLOCATE, output->file_bytes);
-    } else {
-        output->stage = OUTPUT_FILLING;
-    }
-    return KIWI_OK;
-}
-
 enum kiwi_status job_output_finish(struct job_output *output)
 {
     struct job *job = output->job;
@@ -173,6 +142,7 @@ static bool output_write_next(struct job_output *output)
         .done = output_on_write,
     };
     output->writes_out++;
+    output->end_bytes = max_u64(output->end_bytes, write->chunk.offset + write->chunk.bytes);
     output->job->counters.write_bytes += write->chunk.bytes;
     job_request_add(output->job, &write->request);
     return true;
@@ -188,20 +158,69 @@ static enum kiwi_status output_complete(struct job_output *output)
     return KIWI_OK;
 }
 
+/* Space is taken a few MiB ahead of the writes: writes that grow a file are slow, and the estimate of
+ * the table's size knows nothing of what will be dropped. */
+static void output_allocate(struct job_output *output)
+{
+    uint64_t step = max_u64(output->job->options.table_bytes / 16, ALLOCATE_STEP_BYTES_MIN);
+    uint64_t goal;
+
+    step = min_u64(step, ALLOCATE_STEP_BYTES_MAX);
+    if (output->is_request_out || output->allocated_bytes >= output->end_bytes + step)
+        return;
+    goal = min_u64(output->end_bytes + 2 * step, output->file_bytes);
+    if (output->is_finished)
+        goal = min_u64(goal, round_up_u64(table_writer_bytes(output->writer), PAGE_BYTES));
+    if (goal <= output->allocated_bytes)
+        return;
+    output->allocated_bytes = goal;
+    output_request(output, IO_ALLOCATE, goal);
+}
+
+enum kiwi_status job_output_start(struct job_output *output)
+{
+    struct job                 *job = output->job;
+    uint64_t                    entries = max_u64(job->total_entries, 1);
+    uint64_t                    entry_file_bytes = max_u64(job->total_file_bytes / entries, 1);
+    struct table_writer_options options = {
+        .buffers = job->buffers,
+        .database = job->options.database,
+        .table_id = output->table_id,
+        .file_id = output->file_id,
+        .average_entry_bytes = max_u64(job->total_raw_bytes / entries, 1),
+        .filter_bits_per_key = job->filter_bits,
+        .hash_seed = job->options.hash_seed,
+    };
+    uint64_t left = job->total_entries > job->merged_entries
+        ? job->total_entries - job->merged_entries : 1;
+
+    assert(output->stage == OUTPUT_WANTS_FILE);
+    assert(output->file != NULL);
+    options.expected_entries = min_u64(output->target_bytes / entry_file_bytes + 1, left);
+    TRY(table_writer_open(&options, &output->writer));
+    if (job->options.block_done != NULL)
+        table_writer_observe(output->writer, output_on_block, output);
+    if (!output->is_new)
+        TRY(io_file_size(output->file, &output->allocated_bytes));
+    output->stage = OUTPUT_ALLOCATING;
+    output_allocate(output);
+    return KIWI_OK;
+}
+
 enum kiwi_status job_output_pump(struct job_output *output)
 {
-    if (output->stage == OUTPUT_WANTS_FILE || output->stage == OUTPUT_COMPLETE
-        || output->is_request_out)
+    if (output->stage == OUTPUT_WANTS_FILE || output->stage == OUTPUT_COMPLETE)
+        return KIWI_OK;
+    if (output->is_request_out && output->stage != OUTPUT_FILLING)
         return KIWI_OK;
     if (output->stage == OUTPUT_SYNCING)
         return output_complete(output);
     if (output->stage == OUTPUT_ALLOCATING)
         output->stage = OUTPUT_FILLING;
-    if (output->stage == OUTPUT_FILLING && output->is_finished)
-        output->stage = OUTPUT_DRAINING;
+    output_allocate(output);
     while (output_write_next(output))
         ;
-    if (output->stage == OUTPUT_DRAINING && output->writes_out == 0
+    if (output->is_finished && !output->is_request_out && output->writes_out == 0
         && table_writer_chunks_waiting(output->writer) == 0) {
         output->stage = OUTPUT_SYNCING;
         output_request(output, IO_SYNC, 0);

@@ -77,9 +77,8 @@ MUST_USE enum kiwi_status job_input_block(struct job_input *input, const uint8_t
 
 enum output_stage {
     OUTPUT_WANTS_FILE = 0,
-    OUTPUT_ALLOCATING, /* may be filled, not written */
+    OUTPUT_ALLOCATING, /* its first space; may be filled, not written */
     OUTPUT_FILLING,    /* filled and written at the same time */
-    OUTPUT_DRAINING,   /* nothing more comes; chunks are being written */
     OUTPUT_SYNCING,
     OUTPUT_COMPLETE,   /* table is open and on stable media */
 };
@@ -102,11 +101,14 @@ struct job_output {
     bool                 is_request_out;
     struct table_writer *writer;
     struct table        *table;    /* ours until published */
-    struct io_request    request;  /* allocation, then sync */
+    struct io_request    request;  /* allocations, then sync */
     struct job_write     writes[JOB_WRITES_IN_FLIGHT];
     uint32_t             writes_out;
     struct bytes         boundary; /* all keys up to it are done with, in this output or before */
-    uint64_t             target_bytes, file_bytes;
+    uint64_t             target_bytes;    /* no new key is added beyond */
+    uint64_t             file_bytes;      /* that this will take, about */
+    uint64_t             allocated_bytes; /* of the file */
+    uint64_t             end_bytes;     /* where the last write ends */
     uint64_t             look_at_bytes; /* of job.added_bytes: next look at the writer's size */
 };
 

@@ -17,6 +17,7 @@
 #endif
 
 static uint64_t seed_now;
+static bool     has_faults;
 
 static void pictures_forget(struct world *world)
 {
@@ -26,9 +27,13 @@ static void pictures_forget(struct world *world)
     world->pending = NULL;
 }
 
-static bool was_stopped(const char *what)
+/* Only what the simulation was told to do may fail. */
+static bool was_planned(enum kiwi_status status, const char *what)
 {
-    if (strstr(fail_text(), "simulated stop") == NULL)
+    bool is_planned = has_faults ? status == KIWI_IO || status == KIWI_FULL
+                                 : strstr(fail_text(), "simulated stop") != NULL;
+
+    if (!is_planned)
         fail_msg("KIWI_SEED=%" PRIu64 ", %s: %s", seed_now, what, fail_text());
     return true;
 }
@@ -49,21 +54,47 @@ static void state_is_old_or_new(struct world *world)
     world->durable = picture;
 }
 
+static void stopped_for_good(struct world *world)
+{
+    const struct version_edit nothing = { 0 };
+    struct manifest_write     write;
+
+    assert_int_equal(manifest_edit_start(world->manifest, &nothing, &write), KIWI_STOPPED);
+}
+
 /* One life: opens, edits until the machine stops or the time is up. False: it stopped. */
 static bool life(struct world *world, uint64_t *chance)
 {
-    uint32_t edits = world_random(chance, 30);
+    uint32_t         edits = world_random(chance, 30);
+    enum kiwi_status status = world_start(world);
 
-    if (world_start(world) != KIWI_OK)
-        return !was_stopped("opening");
+    if (status != KIWI_OK)
+        return !was_planned(status, "opening");
     state_is_old_or_new(world);
-    if (world_tables_check(world) != KIWI_OK)
-        return !was_stopped("reading");
+    if ((status = world_tables_check(world)) != KIWI_OK)
+        return !was_planned(status, "reading");
     for (uint32_t i = 0; i < edits; i++) {
-        if (world_random_edit(world, chance) != KIWI_OK)
-            return !was_stopped("edit");
+        if ((status = world_random_edit(world, chance)) != KIWI_OK) {
+            bool was_told = was_planned(status, "edit");
+
+            if (manifest_status(world->manifest) != KIWI_OK)
+                stopped_for_good(world);
+            return !was_told;
+        }
     }
     return true;
+}
+
+/* What goes wrong next, some operations from now. */
+static void fate_choose(struct simulation *simulation, uint64_t *chance, uint32_t within)
+{
+    uint64_t n = simulation_operations(simulation) + 1 + world_random(chance, within);
+
+    if (!has_faults)
+        simulation_stop_at(simulation, n);
+    else
+        simulation_fail_at(simulation, n, world_random(chance, 2) == 0 ? KIWI_IO : KIWI_FULL,
+                           world_random(chance, 2) == 0);
 }
 
 static void lives(uint64_t seed)
@@ -83,8 +114,7 @@ static void lives(uint64_t seed)
     world.pool_bytes_max = 65536ull * world_random(&chance, 6);
     for (uint32_t i = 0; i < 12; i++) {
         if (i < 11)
-            simulation_stop_at(simulation, simulation_operations(simulation) + 1
-                                           + world_random(&chance, i % 2 == 0 ? 400 : 40));
+            fate_choose(simulation, &chance, i % 2 == 0 ? 400 : 40);
         assert_int_equal(io_queue_open(io, 8, &world.queue), KIWI_OK);
         bool has_ended = life(&world, &chance);
         if (!has_ended || world_random(&chance, 2) == 0 || world.manifest == NULL) {
@@ -95,6 +125,7 @@ static void lives(uint64_t seed)
         io_queue_close(world.queue);
         world.queue = NULL;
         simulation_stop_at(simulation, 0);
+        simulation_fail_at(simulation, 0, KIWI_IO, false);
         if (world_random(&chance, 4) == 0)
             simulation_kill(simulation);
         else
@@ -114,6 +145,14 @@ static void any_crash_shows_old_or_new_state(void **state)
         seed_now = seed + i;
         lives(seed + i);
     }
+}
+
+/* Goal: an input or output error, once or for good, and a full disk, never cost what was durable. */
+static void any_failing_operation_leaves_old_or_new_state(void **state)
+{
+    has_faults = true;
+    any_crash_shows_old_or_new_state(state);
+    has_faults = false;
 }
 
 /* ---- single crashes that chance seldom meets ---- */
@@ -242,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_crash_shows_old_or_new_state),
+        cmocka_unit_test(any_failing_operation_leaves_old_or_new_state),
         cmocka_unit_test(new_manifest_survives_a_power_cut),
         cmocka_unit_test(adopted_file_survives_a_power_cut),
         cmocka_unit_test(switch_left_unsynced_is_made_durable_by_opening),

@@ -275,9 +275,16 @@ void kiwi_context_close(struct kiwi_context *context)
     kiwi_detach(context);
     while (context->engine.outstanding > 0)
         (void)kiwi_poll(context, done, ARRAY_COUNT(done), KIWI_FOREVER);
-    while (context->engine.log_writes_out > 0)
-        if (!context_turn(&context->engine))
-            context_sleep(&context->engine, KIWI_FOREVER);
+    /* Whoever posted a result here was inside a shard, and rings the bell after it: once every token
+     * was ours, nobody touches this context any more. */
+    for (uint32_t i = 0; i < context->db->shard_count; i++) {
+        shard_enter(context->db->shards[i]);
+        shard_leave(context->db->shards[i], NULL);
+    }
+    /* A log group may have been handed to us last of all. */
+    while (context_turn(&context->engine) || context->engine.log_writes_out > 0)
+        if (context->engine.log_writes_out > 0)
+            io_queue_poll(context->engine.queue, KIWI_FOREVER);
     atomic_fetch_sub(&context->db->context_count, 1);
     context_end(&context->engine);
     memory_free(context);

@@ -47,7 +47,7 @@ void admission_update(struct shard *shard)
     pace(&input, &output);
     shard->delay_ns_per_kib = output.delay_ns_per_kib;
     shard->pace_reason = output.reason;
-    shard->background_share = output.background_share;
+    atomic_store_explicit(&shard->background_share, output.background_share, memory_order_relaxed);
 }
 
 uint64_t admission_charge(struct shard *shard, uint64_t bytes)

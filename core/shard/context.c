@@ -295,7 +295,7 @@ static bool attached_turn(struct context *context)
 
         if ((context->attached_mask >> i & 1u) == 0)
             continue;
-        uint32_t share = shard->background_share;
+        uint32_t share = atomic_load_explicit(&shard->background_share, memory_order_relaxed);
         uint64_t credit = passed * share / (100u - min_u64(share, 90u));
         context->background_credit_ns = min_u64(context->background_credit_ns + credit, 2000000u);
         for (uint32_t slice = 0; slice < TURN_SLICES_MAX; slice++) {

@@ -182,7 +182,7 @@ struct shard {
     uint64_t          debt_bytes;
     uint64_t          pace_delay_until_ns;
     uint8_t           pace_reason;
-    uint32_t          background_share;
+    _Atomic uint32_t  background_share;            /* percent; the runner reads it outside */
     uint64_t          drain_bytes, drain_ns;
 
     struct shard_counters {

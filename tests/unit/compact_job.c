@@ -17,6 +17,7 @@
 
 #include "compact_harness.h"
 #include "core/base/memory.h"
+#include "io/simulated.h"
 
 static uint64_t seed_given(void)
 {
@@ -357,6 +358,114 @@ static void no_allocation_failure_does_harm(void **state)
     }
 }
 
+/* ---- on a simulated disk ---- */
+
+static struct simulation *simulated(uint64_t seed, struct harness_options *options)
+{
+    struct simulation_options simulated_options = { .seed = seed, .latency_ns = 20000 };
+    struct simulation        *simulation;
+
+    assert_int_equal(simulation_open(&simulated_options, &simulation), KIWI_OK);
+    options->io = simulation_io(simulation);
+    return simulation;
+}
+
+/* Goal: an error of any single operation fails the job with that error, changes no read, and the
+ * next job does the work. */
+static void an_error_of_any_single_operation_does_no_harm(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        enum kiwi_status error = round == 0 ? KIWI_IO : KIWI_FULL;
+        bool             is_done = false;
+
+        for (uint64_t n = 1; !is_done; n += 1 + n / 30) {
+            struct harness_options options = small(11);
+            struct simulation     *simulation = simulated(12, &options);
+            struct compaction_plan plan;
+            struct harness        *harness;
+            struct harness_run     run = { 0 };
+
+            options.key_count = 120;
+            harness = prepared(&options, &plan);
+            harness->options.checks_nothing = true;
+            simulation_fail_at(simulation, simulation_operations(simulation) + n, error, false);
+            is_done = harness_compact(harness, &plan, &run);
+            simulation_fail_at(simulation, 0, KIWI_OK, false);
+            assert_true(is_done || run.status == error);
+            harness_check(harness);
+            if (!is_done) {
+                run = (struct harness_run){ 0 };
+                compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0),
+                                      bytes_of(NULL, 0), &plan);
+                assert_true(plan.reason != COMPACTION_NONE);
+                assert_true(harness_compact(harness, &plan, &run));
+                harness_check(harness);
+            }
+            harness_close(harness);
+            simulation_close(simulation);
+            assert_true(n < 10000);
+        }
+    }
+}
+
+static void a_full_disk_fails_a_flush_and_room_lets_it_pass(void **state)
+{
+    struct harness_options    options = small(13);
+    struct simulation        *simulation = simulated(14, &options);
+    struct harness           *harness = harness_open(&options);
+    struct simulation_options full = { .seed = 14, .disk_bytes = 100000 };
+    struct harness_run        run = { 0 };
+
+    (void)state;
+    write_many(harness, 3000);
+    harness_freeze(harness);
+    simulation_set(simulation, &full);
+    assert_false(harness_flush(harness, 1, &run));
+    assert_int_equal(run.status, KIWI_FULL);
+    harness_check(harness);
+    full.disk_bytes = 0;
+    simulation_set(simulation, &full);
+    assert_true(harness_flush(harness, 1, &run));
+    harness_close(harness);
+    simulation_close(simulation);
+}
+
+/* Goal: whatever a read brings back, a merge either has the right bytes or fails. */
+static void flipped_bits_are_never_merged(void **state)
+{
+    uint64_t failed = 0, done = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct harness_options    options = small(seed);
+        struct simulation        *simulation = simulated(seed, &options);
+        struct simulation_options flips = { .seed = seed, .bit_flip_per_million = 20000,
+                                            .short_transfer_per_million = 100000 };
+        struct compaction_plan    plan;
+        struct harness           *harness;
+        struct harness_run        run = { 0 };
+        bool                      is_done;
+
+        options.key_count = 150;
+        harness = prepared(&options, &plan);
+        harness->options.checks_nothing = true;
+        simulation_set(simulation, &flips);
+        is_done = harness_compact(harness, &plan, &run);
+        flips.bit_flip_per_million = 0;
+        simulation_set(simulation, &flips);
+        assert_true(is_done || run.status == KIWI_CORRUPT);
+        failed += !is_done;
+        done += is_done;
+        harness_check(harness);
+        harness_close(harness);
+        simulation_close(simulation);
+    }
+    print_message("%" PRIu64 " failed, %" PRIu64 " came through\n", failed, done);
+    assert_true(failed > 0);
+    assert_true(done > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +479,9 @@ int main(void)
         cmocka_unit_test(a_compaction_cancelled_at_any_step_changes_no_read),
         cmocka_unit_test(a_refused_file_or_edit_fails_the_job_and_nothing_else),
         cmocka_unit_test(no_allocation_failure_does_harm),
+        cmocka_unit_test(an_error_of_any_single_operation_does_no_harm),
+        cmocka_unit_test(a_full_disk_fails_a_flush_and_room_lets_it_pass),
+        cmocka_unit_test(flipped_bits_are_never_merged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #define BUCKET_SLACK_NS  100000u  /* short bursts pay nothing */
 #define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
 
-static struct pick_options pick_options_of(const struct shard *shard)
+struct pick_options pick_options_of(const struct shard *shard)
 {
     const struct kiwi_options *options = &shard->options.options;
 
@@ -22,6 +22,7 @@ static struct pick_options pick_options_of(const struct shard *shard)
         .level_run_max = options->level_run_max,
         .memtable_bytes = options->memtable_bytes,
         .last_level_ratio = 0.25,
+        .is_idle = shard->is_quiet,
     };
 }
 

@@ -244,13 +244,7 @@ static bool manual_plan(struct shard *shard, struct compaction_plan *plan)
 static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t now)
 {
     struct compaction_plan plan = { 0 };
-    struct pick_options    pick = {
-        .level0_run_max = shard->options.options.level0_run_max,
-        .level_run_max = shard->options.options.level_run_max,
-        .memtable_bytes = shard->options.options.memtable_bytes,
-        .last_level_ratio = 0.25,
-        .is_idle = shard->is_quiet,
-    };
+    struct pick_options    pick = pick_options_of(shard);
     struct version    *version;
     struct job_options options;
     bool               is_manual = manual_plan(shard, &plan);
@@ -499,6 +493,21 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
     admission_update(shard);
 }
 
+/* What readers would like merged that write amplification alone would leave: counted as debt, so
+ * that whoever waits for background work waits for all of it. */
+uint64_t background_left_bytes(const struct shard *shard)
+{
+    struct compaction_plan plan = { 0 };
+    struct pick_options    pick = pick_options_of(shard);
+    const struct version  *version = version_present(shard->versions);
+
+    if (shard->debt_bytes > 0)
+        return shard->debt_bytes;
+    pick.is_idle = true;
+    compaction_pick(version, &pick, &plan);
+    return plan.reason == COMPACTION_NONE ? 0 : version_level_bytes(version, plan.source_level);
+}
+
 /* ---- the turn ---- */
 
 static struct running_job *job_slot(struct shard *shard, uint32_t i)
@@ -621,8 +630,7 @@ bool background_turn(struct shard *shard, struct context *runner, uint64_t budge
     }
     turn_inside(shard, runner);
     shard_leave(shard, runner);
-    if (runner->buffers == NULL
-        && buffers_open(runner->buffers_bytes, &runner->buffers) != KIWI_OK)
+    if (!context_has_buffers(runner))
         return false;
     for (uint32_t i = 0; i < JOB_SLOTS; i++) {
         struct running_job *running = job_slot(shard, i);

@@ -48,10 +48,25 @@ void context_post(struct context *context, struct task *task)
 
 void *context_buffer_take(struct context *context, size_t bytes)
 {
-    if (context->buffers == NULL
-        && buffers_open(context->buffers_bytes, &context->buffers) != KIWI_OK)
+    if (!context_has_buffers(context))
         return NULL;
     return buffers_take(context->buffers, bytes);
+}
+
+bool context_has_buffers(struct context *context)
+{
+    void  *base;
+    size_t bytes;
+
+    if (LIKELY(context->buffers != NULL))
+        return true;
+    if (buffers_open(context->buffers_bytes, &context->buffers) != KIWI_OK)
+        return false;
+    /* Only where many requests will use them: registering pins every page. */
+    if (context->is_pollable)
+        for (uint32_t i = 0; buffers_region(context->buffers, i, &base, &bytes); i++)
+            io_queue_register(context->queue, base, bytes);
+    return true;
 }
 
 void context_buffer_give(struct context *context, void *buffer, size_t bytes)

@@ -197,6 +197,7 @@ bool context_hand_out(struct context *context, struct kiwi_op *op);
 bool context_turn(struct context *context);
 /* Sleeps until something may have happened, at most timeout_ns. */
 void context_sleep(struct context *context, uint64_t timeout_ns);
+bool  context_has_buffers(struct context *context); /* makes them when first asked */
 void *context_buffer_take(struct context *context, size_t bytes);
 void  context_buffer_give(struct context *context, void *buffer, size_t bytes);
 /* Starts the device reads of a scan that waits, or tells its iterator that the fill is over. */

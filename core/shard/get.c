@@ -397,6 +397,7 @@ void get_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
     struct entry     found;
     enum kiwi_source source;
 
+    shard_op_prefetch(shard, op); /* the first lines of cache and memtable come together */
     shard->counters.gets++;
     if (op->snapshot != NULL)
         sequence_max = snapshot_sequence(op->snapshot, shard->index);

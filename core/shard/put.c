@@ -162,6 +162,7 @@ void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
     enum kiwi_stall  reason = KIWI_STALL_DEBT;
     enum kiwi_status status;
 
+    shard_op_prefetch(shard, op); /* while the log is written */
     if (op->verb == KIWI_PUT)
         entry.value = bytes_of(op->value.data, op->value.size);
     if (UNLIKELY(shard->delay_ns_per_kib != 0) && !state->is_paid) {

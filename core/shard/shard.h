@@ -264,11 +264,13 @@ bool     background_is_idle(struct shard *shard);
 void     background_wake(struct shard *shard);                        /* rings the runner */
 void     background_cancel(struct shard *shard, struct context *runner); /* before detaching */
 uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns);
+uint64_t background_left_bytes(const struct shard *shard);            /* still to be merged */
 void     flush_wait(struct shard *shard, struct flush_waiter *waiter);
 void     frozen_release(struct shard *shard, struct frozen *frozen);  /* frees when nobody needs it */
 
 /* ---- admission.c ---- */
 void admission_update(struct shard *shard);                           /* after each change of debt */
+struct pick_options pick_options_of(const struct shard *shard);
 uint64_t memory_cache_bytes(const struct shard_options *options);
 
 /* ---- snapshot.c ---- */

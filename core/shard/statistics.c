@@ -111,7 +111,7 @@ void shard_stats_add(struct shard *shard, struct kiwi_stats *stats)
     stats->entries_dropped += from->entries_dropped;
     stats->reads_verified += from->reads_verified;
     stats->corruptions += from->corruptions;
-    stats->debt_bytes += shard->debt_bytes;
+    stats->debt_bytes += background_left_bytes(shard);
     stats->snapshots += shard->snapshot_count;
     stats->pool_file_bytes += table_files_pool_bytes(shard->files);
     stats->is_read_only |= shard->stopped != KIWI_OK;

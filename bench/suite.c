@@ -15,7 +15,7 @@
 #include "bench/folder.h"
 #include "core/base/memory.h"
 
-#define SAMPLE_COUNT 32768u
+#define SAMPLE_COUNT 16384u
 
 /* What lives as long as one data set. */
 struct dataset {

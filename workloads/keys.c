@@ -20,11 +20,7 @@ static uint64_t digits8(uint32_t value)
 
 static uint32_t digit_count_small(uint32_t value)
 {
-    uint32_t count = 1;
-
-    for (uint32_t bound = 10; value >= bound && count < 4; bound *= 10)
-        count++;
-    return count;
+    return 1u + (value > 9) + (value > 99) + (value > 999); /* no branch: lengths are random */
 }
 
 /* The number without leading zeros into out (24 bytes of room); returns the count of digits. */

@@ -6,7 +6,7 @@
  *          bytes follow from the record number alone.
  * Text     YCSB's: printable bytes, six from each 32-bit random word, of 5 or 6 bits each, so it
  *          compresses as little or as much as there. It is cut from a pool made once, at a place
- *          that record and version decide: making 1000 fresh bytes costs more than storing them.
+ *          that the version decides: making 1000 fresh bytes costs more than storing them.
  * Thread   a pool is read-only once made.
  */
 #pragma once

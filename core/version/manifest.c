@@ -429,8 +429,8 @@ static enum kiwi_status recover(struct manifest *manifest, uint8_t *page)
     manifest->file_id_next = manifest->scalars.file_id_next;
     manifest->run_id_next = manifest->scalars.run_id_next;
     manifest->changes_durable = version_change_count(manifest->set);
-    /* What was read may stand in the device's cache only; from here on others rely on it. */
-    TRY(io_file_sync(manifest->files[live]));
+    /* A crash may have come between a rename and its sync. */
+    TRY(io_directory_sync(manifest->io, manifest->directory));
     TRY(other_settle(manifest, live, page));
     /* Promises ids, and marks all that was replayed as durable. */
     return mark_write(manifest, false);

@@ -63,8 +63,8 @@ MUST_USE enum kiwi_status manifest_image_build(const struct manifest *manifest, 
 
 /* ---- manifest_replay.c ---- */
 
-/* Reads the live file, fills end and scalars, and makes the first version in the manifest's set out
- * of opened tables. */
+/* Reads the live file, makes durable what it has read, fills end and scalars, and makes the first
+ * version in the manifest's set out of opened tables. */
 MUST_USE enum kiwi_status manifest_replay(struct manifest *manifest, uint32_t slot);
 
 /* "directory/name" in memory_allocate memory, or NULL. */

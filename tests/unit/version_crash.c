@@ -147,7 +147,7 @@ static void any_crash_shows_old_or_new_state(void **state)
     }
 }
 
-/* Goal: an input or output error, once or for good, and a full disk, never cost what was durable. */
+/* Goal: an error, once or for good, and a full disk never cost what was durable. */
 static void any_failing_operation_leaves_old_or_new_state(void **state)
 {
     has_faults = true;

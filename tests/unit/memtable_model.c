@@ -13,6 +13,13 @@
 #include "core/memtable/state.h"
 #include "memtable_harness.h"
 
+/* Sanitizers make everything some 15 times slower. */
+#ifdef KIWI_SANITIZED
+#define SLOWNESS 3
+#else
+#define SLOWNESS 1
+#endif
+
 struct run {
     enum key_shape     shape;
     enum heads_variant variant;
@@ -186,7 +193,7 @@ static void run_do(const struct run *run)
     options.slot = slot;
     assert_int_equal(memtable_open(&options, &world.memtable), KIWI_OK);
     world.memtable->list.heads_lower = heads_lower_of(run->variant);
-    for (uint64_t i = 0; i < run->operations; i++) {
+    for (uint64_t i = 0; i < run->operations / SLOWNESS; i++) {
         switch (dice_below(&world.dice, 8)) {
         case 0:
             world_get(&world);
@@ -197,7 +204,7 @@ static void run_do(const struct run *run)
         default:
             world_put(&world);
         }
-        if (i == 10 || i == 100 || i == run->operations / 2)
+        if (i == 10 || i == 100 || i == run->operations / SLOWNESS / 2)
             world_check(&world);
     }
     memtable_freeze(world.memtable);

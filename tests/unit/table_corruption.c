@@ -282,6 +282,102 @@ static void no_content_with_a_right_checksum_leaves_its_block(void **state)
     assert_true(passed > 1000); /* or the test would test the door only */
 }
 
+static struct table_block_header *two_records(uint8_t *block)
+{
+    static const uint8_t value[1500] = { 1 };
+    struct data_builder  builder;
+
+    assert_int_equal(data_builder_open(&builder, PAGE_BYTES), KIWI_OK);
+    for (int i = 0; i < 2; i++) {
+        uint8_t      key[] = { 'k', 'e', 'y', '-', (uint8_t)i, 'a', 'b', 'c', 'd', 'e' };
+        struct entry entry = { bytes_of(key, sizeof key), bytes_of(value, sizeof value),
+                               (uint64_t)(10 + i), ENTRY_PUT };
+        assert_true(data_builder_add(&builder, &entry));
+    }
+    data_builder_write(&builder, block);
+    data_builder_close(&builder);
+    struct table_block_header *header = (struct table_block_header *)block;
+    assert_null(data_block_check(block, PAGE_BYTES));
+    assert_int_equal(header->key_form, TABLE_KEYS_CUT_HEAD);
+    return header;
+}
+
+/* Each field that a search relies on, wrong by as little as does harm. */
+static void contradictions_in_a_block_are_refused(void **state)
+{
+    uint8_t                    block[PAGE_BYTES];
+    struct table_block_header *header;
+
+    (void)state;
+    header = two_records(block);
+    header->key_bytes = le16_of(TABLE_CUT_KEY_BYTES_MAX); /* still inside: the values are long */
+    assert_null(data_block_check(block, PAGE_BYTES));
+    header->key_bytes = le16_of(TABLE_CUT_KEY_BYTES_MAX + 1);
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+    header = two_records(block);
+    header->key_bytes = le16_of(7); /* prefix and head tell of 8 */
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+    header = two_records(block);
+    header->sequence_min = le64_of(SEQUENCE_MAX - 1);
+    assert_null(data_block_check(block, PAGE_BYTES));
+    header->sequence_min = le64_of(SEQUENCE_MAX);
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+    header->sequence_min = le64_of(UINT64_MAX);
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+    const size_t fields[] = { offsetof(struct table_block_header, count),
+                              offsetof(struct table_block_header, offset_bytes),
+                              offsetof(struct table_block_header, key_size_bytes),
+                              offsetof(struct table_block_header, sequence_bytes),
+                              offsetof(struct table_block_header, prefix_bytes) };
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        header = two_records(block);
+        block[fields[i]]++;
+        assert_non_null(data_block_check(block, PAGE_BYTES));
+    }
+    header = two_records(block);
+    header->count = le32_of(0);
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+    header = two_records(block);
+    header->key_form = TABLE_KEYS_CUT_HEAD + 1;
+    assert_non_null(data_block_check(block, PAGE_BYTES));
+}
+
+static void contradictions_in_an_index_are_refused(void **state)
+{
+    struct index_builder builder = { 0 };
+    struct index_part    part = { 0 };
+    uint8_t              good[PAGE_BYTES], block[PAGE_BYTES];
+    const char          *keys[] = { "user1", "user2", "user33" };
+
+    (void)state;
+    for (uint64_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        struct bytes key = bytes_of(keys[i], strlen(keys[i]));
+        assert_int_equal(index_builder_reserve(&builder, key.size), KIWI_OK);
+        index_builder_add(&builder, key, false, (4 + i) * PAGE_BYTES);
+    }
+    assert_true(index_builder_next(&builder, 0, &part));
+    assert_int_equal(part.bytes, PAGE_BYTES);
+    index_builder_write(&builder, &part, 7ull * PAGE_BYTES, good);
+    index_builder_close(&builder);
+    assert_null(index_block_check(good, PAGE_BYTES, 4ull * PAGE_BYTES, 7ull * PAGE_BYTES));
+    assert_non_null(index_block_check(good, PAGE_BYTES, 5ull * PAGE_BYTES, 7ull * PAGE_BYTES));
+    assert_non_null(index_block_check(good, PAGE_BYTES, 4ull * PAGE_BYTES, 6ull * PAGE_BYTES));
+    size_t places = sizeof(struct table_block_header) + 3 * 8, offsets = places + 4 * 4;
+    for (size_t at = places; at < offsets + 4 * 4; at += 4) {
+        memcpy(block, good, sizeof block);
+        memset(block + at, 0, 4); /* out of order, or outside */
+        assert_non_null(index_block_check(block, PAGE_BYTES, 4ull * PAGE_BYTES, 7ull * PAGE_BYTES));
+        memset(block + at, 0x7f, 4);
+        assert_non_null(index_block_check(block, PAGE_BYTES, 4ull * PAGE_BYTES, 7ull * PAGE_BYTES));
+    }
+    const uint8_t counts[] = { 0, 2, 4, 255 };
+    for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+        memcpy(block, good, sizeof block);
+        block[offsetof(struct table_block_header, count)] = counts[i];
+        assert_non_null(index_block_check(block, PAGE_BYTES, 4ull * PAGE_BYTES, 7ull * PAGE_BYTES));
+    }
+}
+
 /* The same for top index and properties: opening says yes or no, and survives both. */
 static void no_tail_with_right_checksums_breaks_opening(void **state)
 {
@@ -354,6 +450,8 @@ int main(void)
         cmocka_unit_test(a_block_verifies_only_in_its_place),
         cmocka_unit_test(the_failure_names_file_and_offset),
         cmocka_unit_test(no_content_with_a_right_checksum_leaves_its_block),
+        cmocka_unit_test(contradictions_in_a_block_are_refused),
+        cmocka_unit_test(contradictions_in_an_index_are_refused),
         cmocka_unit_test(no_tail_with_right_checksums_breaks_opening),
         cmocka_unit_test(opening_survives_every_failed_allocation),
     };

@@ -8,7 +8,8 @@
 #include "core/base/hash.h"
 
 const char *const model_shape_names[MODEL_SHAPE_COUNT] = {
-    "ycsb", "short keys", "long prefix", "huge keys", "versions", "big values", "mixed",
+    "ycsb",      "short keys", "long prefix", "prefix", "zeros", "cut edge",
+    "huge keys", "versions",   "big values",  "mixed",
 };
 
 uint64_t random_next(struct random *random)
@@ -65,9 +66,20 @@ static size_t key_make(enum model_shape shape, size_t i, struct random *random, 
             target[k] = alphabet[random_below(random, 4)];
         return size;
     case MODEL_LONG_PREFIX:
-        memset(target, 'p', 300);
-        size = 300 + (size_t)sprintf((char *)target + 300, "%05zu", i / 3);
+    case MODEL_PREFIX:
+        size = shape == MODEL_PREFIX ? 120 : 300;
+        memset(target, 'p', size);
+        size += (size_t)sprintf((char *)target + size, "%05zu", i / 3);
         return size + fill_random(random, target + size, i % 3);
+    case MODEL_ZEROS:
+        memcpy(target, "zero\0\0\0\0\0\0\0", 12);
+        target[4 + random_below(random, 8)] = (uint8_t)random_below(random, 3);
+        target[4 + random_below(random, 8)] = (uint8_t)random_below(random, 3);
+        return 12;
+    case MODEL_CUT_EDGE:
+        memset(target, 'e', 262);
+        target[random_below(random, 262)] = 'f';
+        return TABLE_CUT_KEY_BYTES_MAX - 6 + random_below(random, 13);
     case MODEL_HUGE_KEYS:
         memset(target, 'h', KIWI_KEY_BYTES_MAX);
         size = random_below(random, 4) == 0 ? KIWI_KEY_BYTES_MAX

@@ -31,6 +31,9 @@ enum model_shape {
     MODEL_YCSB,        /* "user" and 19 digits, 100 bytes */
     MODEL_SHORT_KEYS,  /* 0 to 6 bytes of an alphabet of 4, zero and 0xff among them: many ties */
     MODEL_LONG_PREFIX, /* 300 equal bytes, then a counter, then nothing or a tail */
+    MODEL_PREFIX,      /* the same with 120 */
+    MODEL_ZEROS,       /* a prefix and 8 bytes, most of them zero */
+    MODEL_CUT_EDGE,    /* 250 to 262 bytes, about the longest that are cut in blocks */
     MODEL_HUGE_KEYS,   /* up to 65,535 bytes, most of them equal */
     MODEL_VERSIONS,    /* few keys with hundreds of versions each, over several blocks */
     MODEL_BIG_VALUES,  /* 0 bytes to 1 MiB */

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-static const size_t counts[MODEL_SHAPE_COUNT] = { 20000, 3000, 3000, 150, 6000, 300, 4000 };
+static const size_t counts[MODEL_SHAPE_COUNT] = { 20000, 3000, 3000, 3000, 3000,
+                                                  2000,  150,  6000, 300,  4000 };
 
 static enum table_answer get(const struct built *built, struct bytes key, uint64_t sequence,
                              struct table_get *get_state)
@@ -182,6 +183,36 @@ static void tables_of_one_to_twenty_entries_are_whole(void **state)
         run_shape(MODEL_SHORT_KEYS, count, 10);
 }
 
+/* Goal: the step from one index partition to the next inside one key. Method: a key with a block for
+ * each of its versions, among others. */
+static void versions_of_one_key_may_fill_index_partitions(void **state)
+{
+    static uint8_t value[3000];
+    struct random  random = { seed_of_run() };
+    struct model   model = { .entries = calloc(5002, sizeof *model.entries), .count = 5002 };
+    struct built   built;
+
+    (void)state;
+    model.entries[0] = (struct entry){ bytes_of("a", 1), bytes_of(value, 10), 9, ENTRY_PUT };
+    for (size_t i = 1; i <= 5000; i++)
+        model.entries[i] = (struct entry){ bytes_of("key", 3), bytes_of(value, sizeof value),
+                                           10 * (5001 - i), ENTRY_PUT };
+    model.entries[5001] = (struct entry){ bytes_of("key\0", 4), bytes_of(value, 10), 8, ENTRY_PUT };
+    built_open(&built, &model, &(struct built_options){ .filter_bits = 10, .table_id = 9,
+                                                        .average_entry_bytes = 100 });
+    assert_true(table_index_bytes(built.table) > 2 * TABLE_INDEX_BYTES);
+    for (size_t i = 0; i < model.count; i += 1 + random_below(&random, 200)) {
+        check_get(&built, &model, model.entries[i].key, model.entries[i].sequence);
+        check_get(&built, &model, model.entries[i].key, model.entries[i].sequence - 1);
+    }
+    check_get(&built, &model, bytes_of("key", 3), 1);
+    check_get(&built, &model, bytes_of("key\0", 4), SEQUENCE_MAX);
+    walk_both_ways(&built, &model);
+    seek_and_wander(&built, &model, &random);
+    built_close(&built);
+    model_close(&model);
+}
+
 static void scalar_and_avx2_searches_answer_the_same(void **state)
 {
     (void)state;
@@ -199,6 +230,7 @@ int main(void)
         cmocka_unit_test(every_entry_of_every_shape_is_found_again),
         cmocka_unit_test(a_table_without_filter_answers_the_same),
         cmocka_unit_test(tables_of_one_to_twenty_entries_are_whole),
+        cmocka_unit_test(versions_of_one_key_may_fill_index_partitions),
         cmocka_unit_test(scalar_and_avx2_searches_answer_the_same),
     };
 

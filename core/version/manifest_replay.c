@@ -371,9 +371,9 @@ static enum kiwi_status ids_check(const struct replay *replay, const struct vers
 
 /*
  * The header and the last group may stand in a cache only: the process before died while they were
- * written, or a sync failed. After a failed sync the next one succeeds and the bytes are lost all the
- * same (Rebello et al., ATC'20), so a sync alone proves nothing: they are written again, the same
- * bytes to the same place. Whatever stands before them was synced before they were written.
+ * written, or a sync failed. After a failed sync the next one succeeds and the bytes are lost all
+ * the same (Rebello et al., ATC'20), so a sync alone proves nothing: they are written again, the
+ * same bytes to the same place. Whatever stands before was synced before they were written.
  */
 static enum kiwi_status last_harden(const struct replay *replay)
 {

@@ -262,7 +262,7 @@ static void random_histories_read_as_the_model_says(void **state)
         options.has_snapshots = i % 2 == 0;
         options.table_bytes = i % 5 == 0 ? 4096 : 40000;
         options.window_bytes = i % 3 == 1 ? 256 << 10 : 32 << 10;
-        history_run(&options, options.has_large ? 20 : 40);
+        history_run(&options, options.has_large || options.table_bytes == 4096 ? 15 : 40);
     }
 }
 

@@ -124,6 +124,13 @@ void flush_wait(struct shard *shard, struct flush_waiter *waiter)
     if (memtable_entry_count(shard->active) > 0 && shard->frozen_count < SHARD_FROZEN_MAX
         && shard->stopped == KIWI_OK && memtable_rotate(shard) != KIWI_OK)
         shard->wants_runner = true;
+    /* What failed before may succeed now: the waiter is told of an attempt of its own. */
+    shard->flush_status = KIWI_OK;
+    shard->flush_retry_ns = 0;
+    if (waiter->then_compact) {
+        shard->compaction_status = KIWI_OK;
+        shard->compaction_retry_ns = 0;
+    }
     waiter->sequence = shard->sequence;
     waiter->next = shard->flush_waiters;
     shard->flush_waiters = waiter;
@@ -134,14 +141,17 @@ void flush_wait(struct shard *shard, struct flush_waiter *waiter)
 static void flush_waiters_check(struct shard *shard, struct context *runner)
 {
     struct flush_waiter **link = &shard->flush_waiters;
-    enum kiwi_status      failure = shard->stopped != KIWI_OK ? shard->stopped : shard->job_status;
 
     while (*link != NULL) {
         struct flush_waiter   *waiter = *link;
+        enum kiwi_status       failure = shard->stopped != KIWI_OK ? shard->stopped
+                                       : shard->flush_status;
         struct compaction_plan plan = { 0 };
         bool                   is_over = shard->frozen_count == 0
                                       || waiter->sequence < shard->frozen[0]->sequence_min;
 
+        if (failure == KIWI_OK && waiter->then_compact)
+            failure = shard->compaction_status;
         if (failure == KIWI_OK && is_over && waiter->then_compact) {
             compaction_pick_range(version_present(shard->versions), waiter->first, waiter->last,
                                   &plan);
@@ -218,7 +228,7 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
         if (job_flush_open(&options, &frozen->memtable, 1, manifest_run_id_take(shard->manifest),
                            &slot->job) != KIWI_OK) {
             slot->job = NULL;
-            shard->retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+            shard->flush_retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
             return;
         }
         slot->inputs[0] = frozen;
@@ -270,7 +280,7 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
     if (job_compaction_open(&options, version, &plan, run_id, &shard->compaction.job) != KIWI_OK) {
         shard->compaction.job = NULL;
         version_release(version);
-        shard->retry_ns = now + RETRY_NS;
+        shard->compaction_retry_ns = now + RETRY_NS;
     }
 }
 
@@ -429,16 +439,10 @@ static void remove_done(struct io_request *request)
     memory_free(request);
 }
 
-static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id,
-                      struct context *runner)
+static void file_remove(char *path, struct context *runner)
 {
-    char              *path = NULL;
-    struct io_request *request;
+    struct io_request *request = memory_allocate_zeroed(sizeof *request);
 
-    table_files_give(shard->files, file, file_id, &path);
-    if (path == NULL)
-        return;
-    request = memory_allocate_zeroed(sizeof *request);
     if (request == NULL) {
         memory_free(path); /* the file stays until the next open adopts or removes it */
         return;
@@ -450,9 +454,20 @@ static void file_give(struct shard *shard, struct io_file *file, uint64_t file_i
     io_queue_add(runner->queue, request);
 }
 
+static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id,
+                      struct context *runner)
+{
+    char *path = NULL;
+
+    table_files_give(shard->files, file, file_id, &path);
+    if (path != NULL)
+        file_remove(path, runner);
+}
+
 static void obsolete_recycle(struct shard *shard, struct context *runner)
 {
     struct table *table;
+    char         *path;
 
     if (shard->stopped != KIWI_OK)
         return; /* the manifest on disk may still name them */
@@ -465,12 +480,17 @@ static void obsolete_recycle(struct shard *shard, struct context *runner)
         table_close(table);
         file_give(shard, file, file_id, runner);
     }
+    while ((path = table_files_excess_take(shard->files)) != NULL)
+        file_remove(path, runner);
 }
 
 static void job_end(struct shard *shard, struct running_job *running, struct context *runner)
 {
-    struct io_file *file;
-    uint64_t        file_id;
+    bool              is_flush = job_kind(running->job) == JOB_FLUSH;
+    enum kiwi_status *kept = is_flush ? &shard->flush_status : &shard->compaction_status;
+    uint64_t         *retry_ns = is_flush ? &shard->flush_retry_ns : &shard->compaction_retry_ns;
+    struct io_file   *file;
+    uint64_t          file_id;
 
     counters_add(shard, running);
     if (running->state == JOB_FAILED) {
@@ -479,14 +499,14 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
         while (job_file_take_back(running->job, &file, &file_id))
             file_give(shard, file, file_id, runner);
         if (status != KIWI_CLOSED) {
-            shard->job_status = status;
-            shard->retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+            *kept = status;
+            *retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
         }
         for (uint32_t i = 0; i < running->input_count; i++)
             running->inputs[i]->is_flushing = false;
         shard->pick_is_stale = true;
     } else {
-        shard->job_status = KIWI_OK;
+        *kept = KIWI_OK;
     }
     job_close(running->job);
     running->job = NULL;
@@ -545,8 +565,14 @@ static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
 {
     uint64_t due = commit_timer_ns(shard);
 
-    if (shard->frozen_count > 0 || shard->pick_is_stale || shard->flush_waiters != NULL)
-        due = min_u64(due, max_u64(shard->retry_ns, now_ns + 1000000));
+    if (shard->flush_waiters != NULL)
+        due = min_u64(due, now_ns + 1000000);
+    if (shard->stopped != KIWI_OK)
+        return due;
+    if (shard->frozen_count > 0)
+        due = min_u64(due, max_u64(shard->flush_retry_ns, now_ns + 1000000));
+    if (shard->pick_is_stale)
+        due = min_u64(due, max_u64(shard->compaction_retry_ns, now_ns + 1000000));
     if (!shard->is_quiet)
         due = min_u64(due, shard->write_last_ns + RATE_WINDOW_NS);
     return due;
@@ -575,12 +601,13 @@ static void turn_inside(struct shard *shard, struct context *runner)
     }
     if (shard->flush_waiters != NULL)
         flush_waiters_check(shard, runner);
-    if (shard->stopped == KIWI_OK && now >= shard->retry_ns && !shard->is_closing) {
+    if (shard->stopped == KIWI_OK && !shard->is_closing) {
         if (shard->snapshot_count > ARRAY_COUNT(snapshots))
             list = memory_allocate(shard->snapshot_count * sizeof *list);
         if (list != NULL) {
-            flushes_open(shard, list);
-            if (shard->compaction.job == NULL)
+            if (now >= shard->flush_retry_ns)
+                flushes_open(shard, list);
+            if (shard->compaction.job == NULL && now >= shard->compaction_retry_ns)
                 compaction_open(shard, list, now);
         }
         if (list != snapshots)

@@ -181,6 +181,8 @@ void commit_staged(struct shard *shard, struct context *executor)
 
 uint64_t commit_timer_ns(const struct shard *shard)
 {
+    if (shard->stopped != KIWI_OK)
+        return UINT64_MAX;
     if (shard->runner_was_rung && wal_groups_out(shard->wal) == 0)
         return 0;
     if (shard->log_deadline_ns != 0)

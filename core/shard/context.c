@@ -25,6 +25,7 @@ enum kiwi_status context_init(struct context *context, struct io *io, struct sha
     context->shard_count = shard_count;
     context->depth = depth;
     context->buffers_bytes = buffers_bytes;
+    context->time_is_virtual = strcmp(io_backend_name(io), "simulated") == 0;
     return io_queue_open(io, depth < 64 ? 64 : depth, &context->queue);
 }
 
@@ -361,7 +362,8 @@ void context_sleep(struct context *context, uint64_t timeout_ns)
     uint64_t now;
 
     /* Whoever holds the shard is usually done within a microsecond or two. */
-    if (context->attached_mask == 0 && io_queue_pending(context->queue) == 0) {
+    if (context->attached_mask == 0 && io_queue_pending(context->queue) == 0
+        && !context->time_is_virtual) {
         uint64_t until = io_now_ns(context->io) + CONTEXT_SPIN_NS;
         do {
             if (!mailbox_is_empty(&context->returned))
@@ -378,6 +380,6 @@ void context_sleep(struct context *context, uint64_t timeout_ns)
         if (context->attached_mask >> i & 1u)
             timeout_ns = min_u64(timeout_ns, background_timeout_ns(context->shards[i], now));
     if (timeout_ns > 0)
-        bell_wait(&context->bell, &context->returned, context->queue, context->wants_descriptor,
-                  timeout_ns);
+        bell_wait(&context->bell, &context->returned, context->queue,
+                  context->wants_descriptor || context->time_is_virtual, timeout_ns);
 }

@@ -168,6 +168,7 @@ struct context {
     bool             waits_in_log;   /* its one blocking write is staged: it may lead that group */
     uint32_t         log_writes_out; /* groups in its queue: it must not go away before they are done */
     bool             wants_descriptor;
+    bool             time_is_virtual; /* it passes only in the queue: sleeps there */
     uint64_t         turn_last_ns;
     uint64_t         background_credit_ns;
     uint32_t         idle_turns;

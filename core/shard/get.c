@@ -107,6 +107,11 @@ static void get_end(struct shard *shard, struct kiwi_op *op, enum kiwi_status st
         struct op_state *state = op_state(op);
         struct waiter   *waiter = (struct waiter *)(void *)&state->waiter;
 
+        if (shard->stopped != KIWI_OK) { /* it will never be durable */
+            op_finish(op, FAIL(KIWI_STOPPED, "shard %u of %s: what was read is not durable, and writes "
+                               "are stopped", shard->index, shard->directory), executor);
+            return;
+        }
         *waiter = (struct waiter){ .sequence = op->sequence, .op = op };
         state->step = STEP_WAIT;
         state->strict_status = (uint8_t)status;

@@ -31,9 +31,9 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
     /* Half the ring may be full because the frozen ones still need it: that alone is no reason. */
     if (memtable_bytes(shard->active) < shard->memtable_limit)
         return KIWI_OK;
-    if (shard->job_status != KIWI_OK)
-        return FAIL(shard->job_status, "shard %u of %s cannot flush (%s); writing resumes when it can",
-                    shard->index, shard->directory, kiwi_status_text(shard->job_status));
+    if (shard->flush_status != KIWI_OK)
+        return FAIL(shard->flush_status, "shard %u of %s cannot flush (%s); writing resumes when it "
+                    "can", shard->index, shard->directory, kiwi_status_text(shard->flush_status));
     background_wake(shard);
     *delay_ns = DELAY_MEMTABLE_NS;
     *reason = KIWI_STALL_MEMTABLE;

@@ -240,6 +240,7 @@ static enum kiwi_status parts_open(struct shard *shard)
         .directory = shard->directory,
         .database = shard->options.database,
         .shard = shard->index,
+        .switch_bytes = options->memory_bytes < (64u << 20) ? 128u << 10 : 0,
     };
     struct table_files_options files = {
         .io = shard->options.io,

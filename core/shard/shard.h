@@ -176,8 +176,8 @@ struct shard {
     bool              wants_runner;                /* frozen memtables or picks changed */
     bool              pick_is_stale;
     bool              is_closing;
-    enum kiwi_status  job_status;                  /* of the last flush or compaction that ended */
-    uint64_t          retry_ns;                    /* no new jobs before, after one failed */
+    enum kiwi_status  flush_status, compaction_status; /* of the last one that ended */
+    uint64_t          flush_retry_ns, compaction_retry_ns; /* no new ones before, after one failed */
     uint64_t          due_ns;                      /* the runner's: when it must come again */
     uint64_t          debt_bytes;
     uint64_t          pace_delay_until_ns;

@@ -243,6 +243,8 @@ static json_t *phase_json(const struct suite_phase *phase)
     put(object, "drain_seconds", json_real(result->drain_seconds));
     put(object, "drain_left_bytes", integer(result->drain_left_bytes));
     put(object, "latency", operations_json(result));
+    put(object, "target_per_second", json_real(result->target));
+    put(object, "is_saturated", json_boolean(phase_is_saturated(phase)));
     if (result->totals.lag.count > 0)
         put(object, "driver_lag", latency_json(&result->totals.lag));
     put(object, "statuses", errors_json(&result->totals));

@@ -81,6 +81,14 @@ double phase_write_amplification(const struct suite_phase *phase, bool is_draine
     return ratio((double)stats_written_bytes(stats), (double)stats->user_write_bytes);
 }
 
+bool phase_is_saturated(const struct suite_phase *phase)
+{
+    const struct phase_result *result = &phase->result;
+
+    return result->target > 0
+        && (double)result->totals.operations < 0.98 * result->target * result->seconds;
+}
+
 double level_write_amplification(const struct suite_phase *phase, uint32_t level)
 {
     const struct kiwi_stats *stats = phase->result.stats_drained;
@@ -323,7 +331,10 @@ void report_phase(FILE *stream, const struct suite *suite, const struct suite_ph
     operation_rows(stream, result, true);
     if (result->totals.lag.count > 0) {
         char lag[24];
-        fprintf(stream, "driver lag p99 %s\n",
+        fprintf(stream, "target %s ops/s %s, driver lag p99 %s\n",
+                rate_text(result->target, rate, sizeof rate),
+                phase_is_saturated(phase) ? "NOT MET: latencies are those of a queue that grows"
+                                          : "met",
                 duration_text(kiwi_latency_percentile(&result->totals.lag, 0.99), lag, sizeof lag));
     }
     if (result->has_stats && result->stats != NULL && result->stats_drained != NULL) {

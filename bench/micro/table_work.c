@@ -130,7 +130,8 @@ uint64_t block_work_find(struct block_work *work)
 uint64_t block_work_miss(struct block_work *work)
 {
     uint8_t      scratch[KEY_BYTES];
-    struct bytes key = key_after(work->keys, random_next(&work->random) % work->view.count, scratch);
+    uint64_t     near = random_next(&work->random) % work->view.count;
+    struct bytes key = key_after(work->keys, near, scratch);
     bool         is_key;
     uint32_t     i = data_block_seek(&work->view, key, SEQUENCE_MAX, &is_key);
 
@@ -271,7 +272,8 @@ struct table_work *table_work_open(uint64_t entry_count)
     work->entry_count = entry_count;
     work->random.state = 3;
     work->keys = malloc(entry_count * KEY_BYTES);
-    work->bytes = aligned_alloc(PAGE_BYTES, round_up_u64(entry_count * 160 + (1u << 20), PAGE_BYTES));
+    work->bytes = aligned_alloc(PAGE_BYTES,
+                                round_up_u64(entry_count * 160 + (1u << 20), PAGE_BYTES));
     keys_make(work->keys, entry_count, &work->random);
     must(io_open(IO_BACKEND_POSIX, &work->io) == KIWI_OK, "io");
     must(buffers_open(8u << 20, &work->buffers) == KIWI_OK, "buffers");

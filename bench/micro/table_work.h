@@ -1,6 +1,6 @@
 /*
- * table_work.h: one data block, one filter, one whole table in memory, and what is measured on them,
- * for C++ callers. Keys are "user" and 19 digits, values 100 bytes.
+ * table_work.h: one data block, one filter, one whole table in memory, and what is measured on
+ * them, for C++ callers. Keys are "user" and 19 digits, values 100 bytes.
  */
 #pragma once
 
@@ -33,11 +33,11 @@ double              filter_work_false_share(struct filter_work *work, uint64_t t
 struct table_work;
 struct table_work *table_work_open(uint64_t entry_count);
 void               table_work_close(struct table_work *work);
-uint64_t           table_work_get(struct table_work *work);    /* filter, index and data in memory */
+uint64_t           table_work_get(struct table_work *work);    /* all blocks in memory */
 uint64_t           table_work_get_absent(struct table_work *work);
 uint64_t           table_work_seek(struct table_work *work);
 uint64_t           table_work_walk(struct table_work *work, uint64_t entry_count);
-uint64_t           table_work_write(struct table_work *work);  /* writes it all again; its entries */
+uint64_t           table_work_write(struct table_work *work);  /* all again; its entries */
 double             table_work_bytes_per_entry(const struct table_work *work);
 double             table_work_index_bytes_per_block(const struct table_work *work);
 

@@ -354,6 +354,8 @@ struct job_options harness_job_options(struct harness *harness)
         .window_bytes = harness->options.window_bytes,
         .snapshots = harness->snapshots,
         .snapshot_count = harness->snapshot_count,
+        .block_done = harness->block_done,
+        .block_context = harness->block_context,
     };
 }
 

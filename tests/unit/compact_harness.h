@@ -54,6 +54,9 @@ struct harness {
     struct model_key       keys[HARNESS_KEY_COUNT_MAX];
     struct { struct io_file *file; uint64_t id; } pool[HARNESS_POOL_MAX];
     uint32_t               pool_count;
+    void                 (*block_done)(void *context, uint64_t table_id, struct block_ref ref,
+                                       const uint8_t *block);
+    void                  *block_context;
     uint64_t               reads_checked, publishes, steps, jobs, outputs;
     /* Whole files as read back once, by table id. */
     uint8_t               *loaded[HARNESS_TABLE_ID_MAX];

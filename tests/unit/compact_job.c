@@ -203,6 +203,85 @@ static void disjoint_runs_are_moved_without_being_read(void **state)
     harness_close(harness);
 }
 
+/* The oldest runs of a level become one among themselves: it must stand where they stood, older than
+ * the run that was left out. */
+static void runs_merged_within_their_level_keep_their_age(void **state)
+{
+    struct harness_options options = small(15);
+    struct harness        *harness = harness_open(&options);
+    struct harness_run     run = { 0 };
+    const struct level    *level;
+    uint64_t               youngest, second;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct compaction_plan down = { .reason = COMPACTION_IDLE, .target_level = 1,
+                                        .source_run_count = 1 };
+
+        flush_many(harness, 1, 900);
+        assert_true(harness_compact(harness, &down, &run));
+    }
+    level = &version_present(harness->set)->levels[1];
+    assert_int_equal(level->run_count, 4);
+    youngest = level->runs[0]->id;
+    second = level->runs[1]->id;
+    struct compaction_plan within = { .reason = COMPACTION_IDLE, .source_level = 1,
+                                      .target_level = 1, .source_run_count = 3,
+                                      .is_bottom = true };
+
+    assert_true(harness_compact(harness, &within, &run));
+    level = &version_present(harness->set)->levels[1];
+    assert_int_equal(level->run_count, 2);
+    assert_int_equal(level->runs[0]->id, youngest);
+    assert_int_equal(level->runs[1]->id, second);
+    harness_check(harness);
+    harness_close(harness);
+}
+
+static void count_block(void *context, uint64_t table_id, struct block_ref ref,
+                        const uint8_t *block)
+{
+    uint64_t *counts = context;
+
+    assert_true(table_id > 0);
+    assert_non_null(block);
+    counts[ref.kind]++;
+}
+
+/* A budget beyond all input: the merge has to stop for its writes, and every block is shown. */
+static void a_step_without_budget_waits_for_its_writes(void **state)
+{
+    struct harness_options options = small(16);
+    struct harness        *harness;
+    struct harness_run     run = { .budget_bytes = 1ull << 40 };
+    uint64_t               counts[4] = { 0 };
+
+    (void)state;
+    options.table_bytes = 64 << 20;
+    options.has_snapshots = false;
+    options.value_bytes_max = 5000;
+    options.checks_nothing = true;
+    harness = harness_open(&options);
+    harness->block_done = count_block;
+    harness->block_context = counts;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < options.key_count; i++)
+            harness_put(harness, i, ENTRY_PUT, 5000);
+        harness_freeze(harness);
+        assert_true(harness_flush(harness, 1, &run));
+    }
+    assert_true(counts[BLOCK_DATA] > 100);
+    assert_true(counts[BLOCK_INDEX] > 0);
+    assert_true(counts[BLOCK_FILTER] > 0);
+    struct compaction_plan plan = { .reason = COMPACTION_RUNS, .target_level = 1,
+                                    .source_run_count = 2 };
+
+    assert_true(harness_compact(harness, &plan, &run));
+    assert_true(harness->steps < 200);
+    harness_check(harness);
+    harness_close(harness);
+}
+
 /* One random history: writes, flushes, picked and ranged compactions, cancelled ones among them. */
 static void history_run(const struct harness_options *options, uint32_t rounds)
 {
@@ -347,6 +426,12 @@ static void no_allocation_failure_does_harm(void **state)
         bool                   is_done;
 
         harness->options.checks_nothing = true;
+        write_many(harness, 200);
+        harness_freeze(harness);
+        memory_fail_after(n);
+        is_done = harness_flush(harness, 1, &run);
+        memory_fail_after(0);
+        assert_true(is_done || run.status == KIWI_NO_MEMORY);
         memory_fail_after(n);
         is_done = harness_compact(harness, &plan, &run);
         memory_fail_after(0);
@@ -475,6 +560,8 @@ int main(void)
         cmocka_unit_test(a_compaction_publishes_as_it_goes),
         cmocka_unit_test(everything_deleted_leaves_no_table_at_the_bottom),
         cmocka_unit_test(disjoint_runs_are_moved_without_being_read),
+        cmocka_unit_test(runs_merged_within_their_level_keep_their_age),
+        cmocka_unit_test(a_step_without_budget_waits_for_its_writes),
         cmocka_unit_test(random_histories_read_as_the_model_says),
         cmocka_unit_test(a_compaction_cancelled_at_any_step_changes_no_read),
         cmocka_unit_test(a_refused_file_or_edit_fails_the_job_and_nothing_else),

@@ -690,6 +690,36 @@ static void a_last_level_that_has_outgrown_becomes_tiered(void **state)
     world_end(&world);
 }
 
+/* More runs than one merge takes, as after a long time without compactions. */
+static void hundreds_of_runs_are_merged_in_portions(void **state)
+{
+    (void)state;
+    for (int is_manual = 0; is_manual < 2; is_manual++) {
+        struct world           world;
+        struct compaction_plan plan;
+
+        world_begin(&world, 20);
+        for (int i = 0; i < 300; i++)
+            flush(&world, MEMTABLE_BYTES / 50);
+        if (is_manual == 0) {
+            settle(&world);
+        } else {
+            for (int merges = 0;; merges++) {
+                compaction_pick_range(present(&world), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                      &plan);
+                if (plan.reason == COMPACTION_NONE)
+                    break;
+                assert_true(merges < 10);
+                merge_run(&world, &plan);
+                ages_check(&world);
+            }
+        }
+        ages_check(&world);
+        assert_int_equal(present(&world)->levels[0].run_count, 0);
+        world_end(&world);
+    }
+}
+
 static void debt_grows_with_what_waits(void **state)
 {
     struct world world;
@@ -726,6 +756,7 @@ int main(void)
         cmocka_unit_test(a_run_of_tombstones_goes_to_the_bottom),
         cmocka_unit_test(merges_into_the_last_level_come_in_slices),
         cmocka_unit_test(a_last_level_that_has_outgrown_becomes_tiered),
+        cmocka_unit_test(hundreds_of_runs_are_merged_in_portions),
         cmocka_unit_test(debt_grows_with_what_waits),
     };
 

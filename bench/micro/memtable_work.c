@@ -167,6 +167,8 @@ uint64_t memtable_work_hits_batched(const struct memtable_work *work, uint64_t f
     for (uint32_t i = 0; i < count; i++)
         memtable_prefetch(work->memtable, work->keys[first + i].hash);
     for (uint32_t i = 0; i < count; i++)
+        memtable_prefetch_record(work->memtable, work->keys[first + i].hash);
+    for (uint32_t i = 0; i < count; i++)
         sum += memtable_work_hit(work, first + i);
     return sum;
 }

@@ -31,7 +31,7 @@ struct block_ref {
 struct iter;
 
 struct iter_methods {
-    /* First entry >= (key, sequence) in entry order; sequence SEQUENCE_MAX: the first of the key. */
+    /* First entry >= (key, sequence) in entry order; SEQUENCE_MAX: the first of the key. */
     enum iter_state (*seek)(struct iter *iter, struct bytes key, uint64_t sequence);
     /* Last entry whose key is <= key (of equal keys: the oldest version, the last in order). */
     enum iter_state (*seek_before)(struct iter *iter, struct bytes key);

@@ -58,7 +58,7 @@ static inline uint64_t input_head(const struct merge *merge, uint32_t input)
     return merge->is_backward ? ~head : head;
 }
 
-/* The prefix that the present keys of all inputs share, less a bit: where the merge is right now. */
+/* The prefix that the present keys of all inputs share, less a bit: where the merge is now. */
 static size_t prefix_shared(const struct merge *merge)
 {
     const struct iter *one = NULL;

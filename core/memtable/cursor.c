@@ -4,7 +4,7 @@
 #include "core/memtable/memtable.h"
 #include "core/memtable/state.h"
 
-/* How many records ahead are fetched: they lie in the order they were written, which is no order. */
+/* How many records ahead are fetched: they lie in the order of their writing, which is no order. */
 #define AHEAD_RECORDS 8u
 
 static struct memtable_cursor *cursor_of(struct iter *iter)
@@ -17,13 +17,9 @@ static const struct block *block_at(const struct memtable_cursor *cursor, uint32
     return reference == 0 ? NULL : arena_at(&cursor->memtable->arena, reference);
 }
 
-static void record_prefetch(const struct memtable_cursor *cursor, uint32_t reference)
+static void ahead_prefetch(const struct memtable_cursor *cursor, uint32_t reference)
 {
-    const uint8_t *record = arena_at(&cursor->memtable->arena, reference);
-
-    __builtin_prefetch(record);
-    __builtin_prefetch(record + CACHE_LINE_BYTES);
-    __builtin_prefetch(record + 2 * CACHE_LINE_BYTES);
+    record_prefetch(arena_record(&cursor->memtable->arena, reference));
 }
 
 static void block_prefetch(const struct memtable_cursor *cursor, uint32_t reference)
@@ -66,7 +62,7 @@ static enum iter_state cursor_enter(struct memtable_cursor *cursor, uint32_t ref
     block_prefetch(cursor, at_last ? block->left : block->right);
     ahead = block->count < AHEAD_RECORDS ? block->count : AHEAD_RECORDS;
     for (uint32_t i = 0; i < ahead; i++)
-        record_prefetch(cursor, block->records[at_last ? block->count - 1 - i : i]);
+        ahead_prefetch(cursor, block->records[at_last ? block->count - 1 - i : i]);
     return cursor_show(cursor, block, at_last ? block->count - 1u : 0);
 }
 
@@ -81,7 +77,7 @@ static enum iter_state cursor_next(struct iter *iter)
     if (UNLIKELY(index >= block->count))
         return cursor_enter(cursor, block->right, false);
     if (index + AHEAD_RECORDS < block->count)
-        record_prefetch(cursor, block->records[index + AHEAD_RECORDS]);
+        ahead_prefetch(cursor, block->records[index + AHEAD_RECORDS]);
     return cursor_show(cursor, block, index);
 }
 
@@ -96,7 +92,7 @@ static enum iter_state cursor_previous(struct iter *iter)
     if (UNLIKELY(index == 0))
         return cursor_enter(cursor, block->left, true);
     if (index - 1 >= AHEAD_RECORDS)
-        record_prefetch(cursor, block->records[index - 1 - AHEAD_RECORDS]);
+        ahead_prefetch(cursor, block->records[index - 1 - AHEAD_RECORDS]);
     return cursor_show(cursor, block, index - 1);
 }
 
@@ -109,7 +105,7 @@ static enum iter_state cursor_seek(struct iter *iter, struct bytes key, uint64_t
         return cursor_enter(cursor, place.block->right, false);
     block_prefetch(cursor, place.block->right);
     for (uint32_t i = 0; i < AHEAD_RECORDS && place.index + i < place.block->count; i++)
-        record_prefetch(cursor, place.block->records[place.index + i]);
+        ahead_prefetch(cursor, place.block->records[place.index + i]);
     return cursor_show(cursor, place.block, place.index);
 }
 
@@ -123,7 +119,7 @@ static enum iter_state cursor_seek_before(struct iter *iter, struct bytes key)
         return cursor_enter(cursor, place.block->left, true);
     block_prefetch(cursor, place.block->left);
     for (uint32_t i = 1; i <= AHEAD_RECORDS && i <= place.index; i++)
-        record_prefetch(cursor, place.block->records[place.index - i]);
+        ahead_prefetch(cursor, place.block->records[place.index - i]);
     return cursor_show(cursor, place.block, place.index - 1);
 }
 

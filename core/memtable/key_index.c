@@ -129,9 +129,7 @@ static inline uint32_t *group_find(const struct key_index *index, struct key_gro
         uint32_t            *slot = &group->records[__builtin_ctz(match)];
         const struct record *record = arena_record(index->arena, *slot);
 
-        /* The value is what the caller wants next. */
-        __builtin_prefetch((const uint8_t *)record + CACHE_LINE_BYTES);
-        __builtin_prefetch((const uint8_t *)record + 2 * CACHE_LINE_BYTES);
+        record_prefetch(record);
         if (LIKELY(bytes_equal(record_key(record), key)))
             return slot;
     }
@@ -160,6 +158,14 @@ uint32_t *key_index_find(const struct key_index *index, uint32_t hash, struct by
 void key_index_prefetch(const struct key_index *index, uint32_t hash)
 {
     __builtin_prefetch(&segment_of(index, hash)[group_of(hash)]);
+}
+
+void key_index_prefetch_record(const struct key_index *index, uint32_t hash)
+{
+    const struct key_group *group = &segment_of(index, hash)[group_of(hash)];
+
+    for (uint32_t match = group_match(group, tag_of(hash)); match != 0; match &= match - 1)
+        record_prefetch(arena_record(index->arena, group->records[__builtin_ctz(match)]));
 }
 
 /* ---- growth ---- */

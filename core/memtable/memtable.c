@@ -153,7 +153,7 @@ enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const st
     assert(entry->value.size <= KIWI_VALUE_BYTES_MAX);
     assert(entry->sequence - 1 < SEQUENCE_MAX);
     key_index_prefetch(&memtable->index, index_hash);
-    /* While keys are loaded, index and list are fetched side by side; updates need only the index. */
+    /* While new keys stream in, index and list are fetched side by side; updates need no list. */
     path_is_begun = memtable->new_streak >= NEW_STREAK_LONG;
     if (path_is_begun)
         skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
@@ -212,6 +212,11 @@ bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes k
 void memtable_prefetch(const struct memtable *memtable, uint64_t hash)
 {
     key_index_prefetch(&memtable->index, key_index_hash(hash));
+}
+
+void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash)
+{
+    key_index_prefetch_record(&memtable->index, key_index_hash(hash));
 }
 
 /* ---- open, close, counters ---- */

@@ -16,7 +16,7 @@
 
 struct memtable;
 
-/* Memory that outlives one memtable: chunks of a dropped one serve the next without new page faults. */
+/* Memory that outlives one memtable: chunks of a dropped one serve the next, already touched. */
 struct memtable_slot;
 MUST_USE enum kiwi_status memtable_slot_open(uint64_t chunk_bytes, struct memtable_slot **out);
 void                      memtable_slot_close(struct memtable_slot *slot); /* NULL is fine */
@@ -51,10 +51,12 @@ bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes k
                   uint64_t sequence_max, struct entry *out);
 /* Brings what memtable_get and memtable_put will touch first into the processor's cache. */
 void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
+/* And what comes second, the record; for many lookups at once, when the first has had time. */
+void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash);
 
 void         memtable_freeze(struct memtable *memtable);
 uint64_t     memtable_bytes(const struct memtable *memtable);       /* memory taken, all of it */
-uint64_t     memtable_data_bytes(const struct memtable *memtable);  /* keys and values alive in it */
+uint64_t     memtable_data_bytes(const struct memtable *memtable);  /* keys and values alive */
 uint64_t     memtable_entry_count(const struct memtable *memtable); /* versions */
 uint64_t     memtable_tombstone_count(const struct memtable *memtable);
 struct bytes memtable_common_prefix(const struct memtable *memtable); /* of all keys; borrowed */

@@ -62,6 +62,14 @@ static inline struct entry record_entry(const struct record *record)
     };
 }
 
+/* Header, key and a short value: at 8-byte boundaries 150 bytes lie in three lines. */
+static inline void record_prefetch(const struct record *record)
+{
+    __builtin_prefetch(record);
+    __builtin_prefetch((const uint8_t *)record + CACHE_LINE_BYTES);
+    __builtin_prefetch((const uint8_t *)record + 2 * CACHE_LINE_BYTES);
+}
+
 /* The order of entries: less than 0 when record comes before (key, sequence). */
 static inline int record_compare(const struct record *record, struct bytes key, uint64_t sequence)
 {

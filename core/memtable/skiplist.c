@@ -49,7 +49,8 @@ static int prefix_compare(const struct skiplist *list, const struct block *block
     int    order = compared == 0 ? 0 : memcmp(key.data, block->prefix, compared);
 
     if (order == 0 && key.size > kept && size > kept)
-        order = memcmp(key.data + kept, prefix_rest(list, block).data, min_u64(key.size, size) - kept);
+        order = memcmp(key.data + kept, prefix_rest(list, block).data,
+                       min_u64(key.size, size) - kept);
     if (order != 0)
         return order;
     return key.size < size ? -1 : 0;
@@ -150,14 +151,28 @@ static inline uint32_t block_child(const struct skiplist *list, const struct blo
     return low - 1;
 }
 
+/* All lines of a block at once, where searching would fetch some only after others have come. */
+static inline void block_prefetch(const struct block *block, bool is_bottom)
+{
+    const uint8_t *lines = (const uint8_t *)block;
+    size_t         first = is_bottom ? 0 : BOTTOM_BYTES;
+    size_t         end = is_bottom ? BOTTOM_BYTES - CACHE_LINE_BYTES : UPPER_BYTES;
+
+    __builtin_prefetch(&block->left);
+    for (size_t at = first; at < end; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(lines + at);
+}
+
 struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
                                     uint64_t sequence)
 {
     const struct block *block = block_at(list, list->top);
     uint32_t            ties;
 
-    for (uint32_t level = list->levels - 1; level > 0; level--)
+    for (uint32_t level = list->levels - 1; level > 0; level--) {
         block = block_at(list, block->children[block_child(list, block, key, sequence, &ties)]);
+        block_prefetch(block, level == 1);
+    }
     return (struct skiplist_place){ block, block_lower(list, block, key, sequence, &ties) };
 }
 
@@ -168,25 +183,6 @@ static void ties_note(struct skiplist *list, struct block *block, uint32_t ties)
     block->ties = (uint8_t)(block->ties + (ties >= TIES_RUN_LONG ? TIES_RUN_LONG : 1));
     if (block->ties >= TIES_MANY)
         block_improve(list, block);
-}
-
-/* All lines of a block at once, where searching would fetch some only after others have come. */
-static inline void bottom_prefetch(const struct block *block)
-{
-    const uint8_t *lines = (const uint8_t *)block;
-
-    __builtin_prefetch(&block->left);
-    for (size_t at = 0; at < BOTTOM_BYTES - CACHE_LINE_BYTES; at += CACHE_LINE_BYTES)
-        __builtin_prefetch(lines + at);
-}
-
-static inline void upper_prefetch(const struct block *block)
-{
-    const uint8_t *lines = (const uint8_t *)block;
-
-    __builtin_prefetch(&block->left);
-    for (size_t at = BOTTOM_BYTES; at < UPPER_BYTES; at += CACHE_LINE_BYTES)
-        __builtin_prefetch(lines + at);
 }
 
 void skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t sequence,
@@ -201,10 +197,7 @@ void skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t seque
         path->places[level] = place;
         ties_note(list, block, ties);
         block = block_at(list, block->children[place]);
-        if (level > 1)
-            upper_prefetch(block);
-        else
-            bottom_prefetch(block);
+        block_prefetch(block, level == 1);
     }
     path->blocks[0] = block;
 }

@@ -1,14 +1,14 @@
 /*
  * skiplist.h: a blocked skip list: every level is a linked list of blocks of up to 64 entries.
  *
- * Shape    The bottom level holds every record. Each block above holds, for each block below it, that
- *          block's first record (its separator) and a reference. A block that overflows splits and
- *          promotes the first record of its right half. The very first separator of every level is
- *          0 and stands before everything.
- * Heads    Each block keeps 8 bytes per record, taken behind a prefix that the block's records share;
- *          keys outside the prefix count as the smallest or the largest head. This map never turns
- *          the order around, so only equal heads need the keys themselves. A block in which they are
- *          often equal takes a better prefix, by itself.
+ * Shape    The bottom level holds every record. Each block above holds, for each block below it,
+ *          that block's first record (its separator) and a reference. A block that overflows splits
+ *          and promotes the first record of its right half. The very first separator of every level
+ *          is 0 and stands before everything.
+ * Heads    Each block keeps 8 bytes per record, taken behind a prefix that the block's records
+ *          share; keys outside the prefix count as the smallest or the largest head. This map never
+ *          turns the order around, so only equal heads need the keys themselves. A block in which
+ *          they are often equal takes a better prefix, by itself.
  * Thread   one writer; reading writes nothing.
  * Source   "B-skiplist", arXiv 2507.21492; heads as in "poor man's normalized keys", Graefe, Modern
  *          B-Tree Techniques, 2011.
@@ -65,8 +65,8 @@ struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes ke
 /*
  * Inserting is several steps, so that nothing is half done when memory ends: find the way, reserve
  * skiplist_insert_bytes in the arena, insert. Nothing else may be inserted in between. The way has
- * two parts because the bottom block is usually not in the processor's cache: the first part fetches
- * it, and there is time for something else until the second needs it.
+ * two parts because the bottom block is usually not in the processor's cache: the first part
+ * fetches it, and there is time for something else until the second needs it.
  */
 void     skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t sequence,
                              struct skiplist_path *path);

@@ -1,8 +1,8 @@
 /*
- * slot.c: chunks from a jemalloc arena of its own, or from io/buffers and the heap without jemalloc.
+ * slot.c: chunks from a jemalloc arena; without jemalloc from io/buffers and the heap.
  *
- * Decay is off in the arena: what was touched once stays, because a first touch costs 0.2 to 2 us per
- * page and the next memtable needs the same bytes. Only what large values leave behind is purged.
+ * Decay is off in the arena: what was touched once stays, because a first touch costs 0.2 to 2 us
+ * per page and the next memtable needs the same bytes. Only what large values leave is purged.
  */
 #include "core/memtable/slot.h"
 

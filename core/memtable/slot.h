@@ -1,7 +1,7 @@
 /*
  * slot.h: where the chunks of a memtable come from, and where they rest between two memtables.
  *
- * Owns     one jemalloc arena (or none when the program does not link jemalloc), the chunks at rest.
+ * Owns     one jemalloc arena (none when the program does not link jemalloc), the chunks at rest.
  * Thread   one at a time.
  * Chunks   all of one size, a power of two; a value too big for one gets a chunk of its own, which
  *          goes back to the arena with its record.

@@ -1,6 +1,6 @@
 /*
- * A merge shows what a sorted array of all its inputs' entries shows, whichever way it is walked and
- * however often its inputs wait.
+ * A merge shows what a sorted array of all its inputs' entries shows, whichever way it is walked
+ * and however often its inputs wait.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -78,7 +78,7 @@ struct bytes key_of(enum key_shape shape, uint64_t number, uint8_t *buffer)
     case KEYS_USER:
         return printed(buffer, "user%012llu", number * 2654435761u % 1000000000000u);
     case KEYS_TIED:
-        return printed(buffer, "the-same-start-of-every-single-key-in-this-memtable-000000000000-%llu",
+        return printed(buffer, "the-same-start-of-every-single-key-in-this-memtable-000000000-%llu",
                        number);
     case KEYS_CLUSTERED:
         return printed(buffer, clusters[number % 4], number / 4);

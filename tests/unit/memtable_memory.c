@@ -240,8 +240,8 @@ static void agrees(const struct memtable *memtable, const struct model *model)
 }
 
 /*
- * Goal: KIWI_NO_MEMORY leaves the memtable as it was. Method: every put is tried with its first, its
- * second... allocation failing until it succeeds; after a failure nothing may have changed.
+ * Goal: KIWI_NO_MEMORY leaves the memtable as it was. Method: every put is tried with its first,
+ * its second... allocation failing until it succeeds; after a failure nothing may have changed.
  */
 static void put_without_memory_changes_nothing(void **state)
 {

@@ -93,8 +93,8 @@ static void world_put(struct world *world)
 static void world_get(struct world *world)
 {
     struct bytes key = world_key(world);
-    uint64_t     sequence_max = dice_below(&world->dice, 3) != 0 ? SEQUENCE_MAX
-                                                       : dice_below(&world->dice, world->sequence + 2);
+    uint64_t     some = dice_below(&world->dice, world->sequence + 2);
+    uint64_t     sequence_max = dice_below(&world->dice, 3) != 0 ? SEQUENCE_MAX : some;
     size_t       at = model_get(&world->model, key, sequence_max);
     struct entry entry;
     bool         found = memtable_get(world->memtable, hash_of(world->run, key), key, sequence_max,

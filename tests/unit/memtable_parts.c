@@ -44,7 +44,9 @@ static void every_search_variant_counts_smaller_heads(void **state)
                                  : (1ull << 63) - 5 + few;
         }
         qsort(heads, HEADS_COUNT, sizeof heads[0], numbers_order);
-        wanted = dice_below(&dice, 4) == 0 ? dice_draw(&dice) : heads[dice_below(&dice, HEADS_COUNT)];
+        wanted = heads[dice_below(&dice, HEADS_COUNT)];
+        if (dice_below(&dice, 4) == 0)
+            wanted = dice_draw(&dice);
         for (uint32_t i = 0; i < HEADS_COUNT; i++)
             expected += heads[i] < wanted;
         for (enum heads_variant variant = 0; variant < HEADS_VARIANT_COUNT; variant++) {
@@ -302,9 +304,12 @@ static void reader_run(void *context)
         int          size = snprintf(text, sizeof text, "key%llu", (unsigned long long)i);
         struct bytes key = bytes_of(text, (size_t)size);
 
-        memtable_prefetch(reader->memtable, hash_key(key, 0));
-        reader->found += memtable_get(reader->memtable, hash_key(key, 0), key, SEQUENCE_MAX, &entry);
-        reader->found += memtable_get(reader->memtable, hash_key(key, 0), key, READER_KEYS, &entry);
+        uint64_t     hash = hash_key(key, 0);
+
+        memtable_prefetch(reader->memtable, hash);
+        memtable_prefetch_record(reader->memtable, hash);
+        reader->found += memtable_get(reader->memtable, hash, key, SEQUENCE_MAX, &entry);
+        reader->found += memtable_get(reader->memtable, hash, key, READER_KEYS, &entry);
     }
     memtable_cursor_init(&cursor, reader->memtable);
     for (enum iter_state at = iter_last(&cursor.iter); at == ITER_AT_ENTRY;

@@ -114,8 +114,8 @@ enum kiwi_status table_footer_check(const struct table_footer *footer, struct ta
         bool may_be_empty = i == 2; /* a table without filter */
         if (parts[i] % TABLE_PAGE_BYTES != 0 || parts[i] < parts[i - 1]
             || (parts[i] == parts[i - 1] && !may_be_empty))
-            return FAIL(KIWI_CORRUPT, "table footer: part %zu ends at %" PRIu64 ", begins at %" PRIu64,
-                        i, parts[i], parts[i - 1]);
+            return FAIL(KIWI_CORRUPT, "table footer: part %zu from %" PRIu64 " to %" PRIu64, i,
+                        parts[i - 1], parts[i]);
     }
     return KIWI_OK;
 }
@@ -203,11 +203,12 @@ static bool name_is(const msgpack_object *object, const char *name)
         && memcmp(object->via.str.ptr, name, strlen(name)) == 0;
 }
 
-/* Returns the bit of the property that this pair is, 0 for an unknown one or one of a wrong type. */
+/* The bit of the property that this pair is; 0 for an unknown one or one of a wrong type. */
 static uint32_t property_read(const msgpack_object_kv *pair, struct table_properties *out)
 {
     for (uint32_t i = 0; i < ARRAY_COUNT(numbers); i++) {
-        if (name_is(&pair->key, numbers[i].name) && pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
+        if (name_is(&pair->key, numbers[i].name)
+            && pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER) {
             memcpy((uint8_t *)out + numbers[i].at, &pair->val.via.u64, sizeof(uint64_t));
             return 1u << i;
         }
@@ -245,7 +246,7 @@ static enum kiwi_status properties_read(const msgpack_object *root, struct table
  * or goes beyond bytes. */
 static uint64_t plain_object_bytes(const uint8_t *source, uint64_t bytes)
 {
-    /* By msgpack's type byte from 0xc0 on: bytes behind it; of 1, 2 and 4 byte lengths the width. */
+    /* By msgpack's type byte, from 0xc0 on: how many bytes follow; how wide the length is. */
     static const uint8_t fixed[] = { [0x0c] = 1, [0x0d] = 2, [0x0e] = 4, [0x0f] = 8,
                                      [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8,
                                      [0x0a] = 4, [0x0b] = 8 };

@@ -3,10 +3,10 @@
  *
  *   | data blocks | filter partitions | index partitions | top index | properties | footer 4096 |
  *
- * Every block starts at a multiple of 4 KiB, is a multiple of 4 KiB long, and follows the one before
- * without a gap. The first 32 bytes of a block are its header; the checksum covers all the rest of
- * it, zero padding included, and is seeded with database, table id and offset, so that stale bytes
- * in a recycled file and misplaced blocks never verify.
+ * Every block starts at a multiple of 4 KiB, is a multiple of 4 KiB long, and follows the one
+ * before without a gap. The first 32 bytes of a block are its header; the checksum covers all the
+ * rest of it, zero padding included, and is seeded with database, table id and offset, so that
+ * stale bytes in a recycled file and misplaced blocks never verify.
  *
  *   data block, n records; widths are in the header
  *     at 32   heads           n      x 4  the 4 key bytes after the block's common prefix, as a

@@ -102,7 +102,9 @@ bool chunks_take(struct chunks *chunks, struct table_chunk *out)
     chunks->waiting--;
     chunk->next = chunks->out;
     chunks->out = chunk;
-    *out = (struct table_chunk){ .data = chunk->data, .bytes = chunk->used, .offset = chunk->offset };
+    *out = (struct table_chunk){ .data = chunk->data,
+                                 .bytes = chunk->used,
+                                 .offset = chunk->offset };
     return true;
 }
 

@@ -23,8 +23,8 @@ struct chunks {
 void chunks_init(struct chunks *chunks, struct buffers *buffers, uint32_t chunk_bytes);
 void chunks_close(struct chunks *chunks); /* none may be out; a zeroed one is fine */
 
-/* Makes sure that the next bytes (a multiple of 4 KiB) can stand in one piece and returns where they
- * will; nothing has moved until chunks_commit. NULL: no memory, and nothing has changed. */
+/* Makes sure that the next bytes (a multiple of 4 KiB) can stand in one piece and returns where
+ * they will; nothing has moved until chunks_commit. NULL: no memory, and nothing has changed. */
 MUST_USE uint8_t *chunks_reserve(struct chunks *chunks, uint32_t bytes);
 void              chunks_commit(struct chunks *chunks, uint32_t bytes);
 /* What is open becomes ready. */

@@ -8,15 +8,6 @@
 
 /* ---- shape: how wide the columns are and where they end ---- */
 
-struct shape_input {
-    uint32_t count;
-    uint64_t whole_bytes;    /* keys and values */
-    uint32_t key_size_min, key_size_max;
-    uint32_t prefix_bytes;   /* that all keys share */
-    uint64_t sequence_range; /* greatest - least */
-    bool     has_delete;
-};
-
 struct shape {
     uint8_t  offset_bytes, key_size_bytes, sequence_bytes, key_form;
     uint32_t prefix_bytes;   /* as in the header */
@@ -42,46 +33,47 @@ static inline uint64_t slack_end(uint64_t count, uint64_t end)
     return max_u64(heads_end + TABLE_COLUMN_SLACK, end + sizeof(uint64_t));
 }
 
-static inline enum table_key_form key_form_of(const struct shape_input *input)
+static inline enum table_key_form key_form_of(const struct data_measure *measure)
 {
-    if (input->count < 2 || input->key_size_max > TABLE_CUT_KEY_BYTES_MAX)
+    if (measure->count < 2 || measure->key_size_max > TABLE_CUT_KEY_BYTES_MAX)
         return TABLE_KEYS_WHOLE;
-    return input->key_size_min >= input->prefix_bytes + sizeof(uint32_t) ? TABLE_KEYS_CUT_HEAD
+    return measure->key_size_min >= measure->prefix_bytes + sizeof(uint32_t) ? TABLE_KEYS_CUT_HEAD
                                                                          : TABLE_KEYS_CUT;
 }
 
-static inline void shape_end(struct shape *shape, const struct shape_input *input)
+static inline void shape_end(struct shape *shape, const struct data_measure *measure)
 {
     bool     is_cut = shape->key_form != TABLE_KEYS_WHOLE;
-    uint64_t cut = (uint64_t)input->count * shape->cut_bytes;
+    uint64_t cut = (uint64_t)measure->count * shape->cut_bytes;
 
-    shape->columns_end = columns_end(input->count, shape);
+    shape->columns_end = columns_end(measure->count, shape);
     shape->records_start = shape->columns_end + (is_cut ? shape->prefix_bytes : 0);
-    shape->records_end = shape->records_start + input->whole_bytes - cut;
+    shape->records_end = shape->records_start + measure->whole_bytes - cut;
 }
 
-static inline struct shape shape_of(const struct shape_input *input)
+static inline struct shape shape_of(const struct data_measure *measure)
 {
-    uint64_t     order_max = input->sequence_range << 1 | (input->has_delete ? 1 : 0);
+    uint64_t     range = measure->sequence_max - measure->sequence_min;
+    uint64_t     order_max = range << 1 | (measure->has_delete ? 1 : 0);
     unsigned     order_bits = order_max == 0 ? 0 : 64u - (unsigned)__builtin_clzll(order_max);
     struct shape shape = {
         .offset_bytes = 2,
-        .key_size_bytes = input->key_size_min == input->key_size_max ? 0
-                        : input->key_size_max <= UINT8_MAX           ? 1
+        .key_size_bytes = measure->key_size_min == measure->key_size_max ? 0
+                        : measure->key_size_max <= UINT8_MAX           ? 1
                                                                      : 2,
         .sequence_bytes = (uint8_t)((order_bits + 7) / 8),
-        .key_form = (uint8_t)key_form_of(input),
-        .prefix_bytes = input->prefix_bytes,
+        .key_form = (uint8_t)key_form_of(measure),
+        .prefix_bytes = measure->prefix_bytes,
     };
 
     if (shape.key_form != TABLE_KEYS_WHOLE)
         shape.cut_bytes = shape.prefix_bytes + (shape.key_form == TABLE_KEYS_CUT_HEAD ? 4u : 0);
-    shape_end(&shape, input);
+    shape_end(&shape, measure);
     if (shape.records_end > UINT16_MAX) {
         shape.offset_bytes = 4;
-        shape_end(&shape, input);
+        shape_end(&shape, measure);
     }
-    shape.used = max_u64(shape.records_end, slack_end(input->count, shape.columns_end));
+    shape.used = max_u64(shape.records_end, slack_end(measure->count, shape.columns_end));
     return shape;
 }
 
@@ -239,23 +231,8 @@ void data_builder_close(struct data_builder *builder)
 
 void data_builder_clear(struct data_builder *builder)
 {
-    builder->count = 0;
     builder->used = 0;
-    builder->whole_bytes = 0;
-    builder->has_delete = false;
-}
-
-static struct shape_input builder_input(const struct data_builder *builder)
-{
-    return (struct shape_input){
-        .count = builder->count,
-        .whole_bytes = builder->whole_bytes,
-        .key_size_min = builder->key_size_min,
-        .key_size_max = builder->key_size_max,
-        .prefix_bytes = builder->prefix_bytes,
-        .sequence_range = builder->sequence_max - builder->sequence_min,
-        .has_delete = builder->has_delete,
-    };
+    builder->measure = (struct data_measure){ 0 };
 }
 
 /* How many bytes a and b share, if it is less than limit. */
@@ -275,46 +252,47 @@ static uint32_t shared_prefix(const uint8_t *a, const uint8_t *b, uint32_t limit
     return shared;
 }
 
-static void builder_include(struct data_builder *builder, const struct entry *entry)
+/* With one more entry. */
+static inline struct data_measure measure_with(const struct data_builder *builder,
+                                               const struct entry *entry)
 {
-    uint32_t key_size = (uint32_t)entry->key.size;
+    struct data_measure measure = builder->measure;
+    uint32_t            key_size = (uint32_t)entry->key.size;
 
-    if (builder->count == 0) {
-        builder->key_size_min = builder->key_size_max = builder->prefix_bytes = key_size;
-        builder->sequence_min = builder->sequence_max = entry->sequence;
+    if (measure.count == 0) {
+        measure.key_size_min = measure.key_size_max = measure.prefix_bytes = key_size;
+        measure.sequence_min = measure.sequence_max = entry->sequence;
     } else {
-        uint32_t limit = key_size < builder->prefix_bytes ? key_size : builder->prefix_bytes;
-        builder->prefix_bytes = shared_prefix(builder->records, entry->key.data, limit);
+        uint32_t limit = key_size < measure.prefix_bytes ? key_size : measure.prefix_bytes;
+        measure.prefix_bytes = shared_prefix(builder->records, entry->key.data, limit);
     }
-    if (key_size < builder->key_size_min)
-        builder->key_size_min = key_size;
-    if (key_size > builder->key_size_max)
-        builder->key_size_max = key_size;
-    if (entry->sequence < builder->sequence_min)
-        builder->sequence_min = entry->sequence;
-    if (entry->sequence > builder->sequence_max)
-        builder->sequence_max = entry->sequence;
-    builder->has_delete |= entry->kind == ENTRY_DELETE;
-    builder->whole_bytes += entry->key.size + entry->value.size;
-    builder->count++;
+    if (key_size < measure.key_size_min)
+        measure.key_size_min = key_size;
+    if (key_size > measure.key_size_max)
+        measure.key_size_max = key_size;
+    if (entry->sequence < measure.sequence_min)
+        measure.sequence_min = entry->sequence;
+    if (entry->sequence > measure.sequence_max)
+        measure.sequence_max = entry->sequence;
+    measure.has_delete |= entry->kind == ENTRY_DELETE;
+    measure.whole_bytes += entry->key.size + entry->value.size;
+    measure.count++;
+    return measure;
 }
 
 bool data_builder_add(struct data_builder *builder, const struct entry *entry)
 {
-    struct data_builder before = *builder;
+    struct data_measure measure = measure_with(builder, entry);
 
-    builder_include(builder, entry);
-    struct shape_input input = builder_input(builder);
-    if (shape_of(&input).used > builder->target_bytes) {
-        *builder = before;
+    if (shape_of(&measure).used > builder->target_bytes)
         return false;
-    }
+    builder->measure = measure;
     /* The first key is kept whole: others are put together with its help. */
-    uint32_t left_out = builder->count == 1 ? 0 : builder->prefix_bytes;
+    uint32_t left_out = measure.count == 1 ? 0 : measure.prefix_bytes;
     uint32_t key_bytes = (uint32_t)entry->key.size - left_out;
-    assert(builder->count <= builder->slot_limit);
+    assert(measure.count <= builder->slot_limit);
     assert(key_bytes + entry->value.size <= builder->target_bytes - builder->used);
-    builder->slots[builder->count - 1] = (struct data_record){
+    builder->slots[measure.count - 1] = (struct data_record){
         .sequence = entry->sequence,
         .start = builder->used,
         .key_size = (uint16_t)entry->key.size,
@@ -332,24 +310,22 @@ bool data_builder_add(struct data_builder *builder, const struct entry *entry)
 
 uint32_t data_builder_bytes(const struct data_builder *builder)
 {
-    struct shape_input input = builder_input(builder);
-
-    assert(builder->count > 0);
-    return (uint32_t)round_up_u64(shape_of(&input).used, TABLE_PAGE_BYTES);
+    assert(builder->measure.count > 0);
+    return (uint32_t)round_up_u64(shape_of(&builder->measure).used, TABLE_PAGE_BYTES);
 }
 
 static void header_write(uint8_t *target, const struct shape *shape,
-                         const struct shape_input *input, uint64_t sequence_min)
+                         const struct data_measure *measure)
 {
     struct table_block_header header = {
         .offset_bytes = shape->offset_bytes,
         .key_size_bytes = shape->key_size_bytes,
         .sequence_bytes = shape->sequence_bytes,
         .key_form = shape->key_form,
-        .count = le32_of(input->count),
+        .count = le32_of(measure->count),
         .prefix_bytes = le16_of((uint16_t)shape->prefix_bytes),
-        .key_bytes = le16_of(shape->key_size_bytes == 0 ? (uint16_t)input->key_size_min : 0),
-        .sequence_min = le64_of(sequence_min),
+        .key_bytes = le16_of(shape->key_size_bytes == 0 ? (uint16_t)measure->key_size_min : 0),
+        .sequence_min = le64_of(measure->sequence_min),
     };
 
     memcpy(target, &header, sizeof header);
@@ -376,9 +352,9 @@ static inline uint8_t *slot_key_copy(const struct data_builder *builder,
 
 static uint8_t *heads_write(const struct data_builder *builder, uint8_t *column)
 {
-    uint32_t prefix = builder->prefix_bytes;
+    uint32_t prefix = builder->measure.prefix_bytes;
 
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->measure.count; i++) {
         const struct data_record *slot = &builder->slots[i];
         uint8_t  bytes[sizeof(uint32_t)];
         uint32_t size = slot->key_size - prefix < 4u ? slot->key_size - prefix : 4u;
@@ -400,9 +376,9 @@ static uint8_t *offsets_write(const struct data_builder *builder, const struct s
 {
     uint32_t offset = (uint32_t)shape->records_start;
 
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->measure.count; i++) {
         const struct data_record *slot = &builder->slots[i];
-        uint32_t end = i + 1 < builder->count ? builder->slots[i + 1].start : builder->used;
+        uint32_t end = i + 1 < builder->measure.count ? builder->slots[i + 1].start : builder->used;
         memcpy(column, &offset, shape->offset_bytes); /* low bytes first */
         column += shape->offset_bytes;
         offset += end - slot->start + slot->left_out - shape->cut_bytes;
@@ -415,9 +391,10 @@ static uint8_t *offsets_write(const struct data_builder *builder, const struct s
 static uint8_t *sequences_write(const struct data_builder *builder, const struct shape *shape,
                                 uint8_t *column)
 {
-    for (uint32_t i = 0; i < builder->count && shape->sequence_bytes > 0; i++) {
+    for (uint32_t i = 0; i < builder->measure.count && shape->sequence_bytes > 0; i++) {
         const struct data_record *slot = &builder->slots[i];
-        uint64_t order = (slot->sequence - builder->sequence_min) << 1 | (slot->is_delete ? 1 : 0);
+        uint64_t delta = slot->sequence - builder->measure.sequence_min;
+        uint64_t order = delta << 1 | (slot->is_delete ? 1 : 0);
         memcpy(column, &order, shape->sequence_bytes);
         column += shape->sequence_bytes;
     }
@@ -427,9 +404,9 @@ static uint8_t *sequences_write(const struct data_builder *builder, const struct
 static uint8_t *records_write(const struct data_builder *builder, const struct shape *shape,
                               uint8_t *target)
 {
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->measure.count; i++) {
         const struct data_record *slot = &builder->slots[i];
-        uint32_t end = i + 1 < builder->count ? builder->slots[i + 1].start : builder->used;
+        uint32_t end = i + 1 < builder->measure.count ? builder->slots[i + 1].start : builder->used;
         uint32_t value = slot->start + slot->key_size - slot->left_out;
         target = slot_key_copy(builder, slot, shape->cut_bytes, slot->key_size - shape->cut_bytes,
                                target);
@@ -442,16 +419,15 @@ static uint8_t *records_write(const struct data_builder *builder, const struct s
 
 void data_builder_write(const struct data_builder *builder, uint8_t *target)
 {
-    struct shape_input input = builder_input(builder);
-    struct shape       shape = shape_of(&input);
-    uint64_t           bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
+    struct shape shape = shape_of(&builder->measure);
+    uint64_t     bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
 
-    assert(builder->prefix_bytes <= builder->key_size_min);
-    header_write(target, &shape, &input, builder->sequence_min);
+    assert(builder->measure.prefix_bytes <= builder->measure.key_size_min);
+    header_write(target, &shape, &builder->measure);
     uint8_t *column = target + sizeof(struct table_block_header);
     column = heads_write(builder, column);
     column = offsets_write(builder, &shape, column);
-    for (uint32_t i = 0; i < builder->count && shape.key_size_bytes > 0; i++) {
+    for (uint32_t i = 0; i < builder->measure.count && shape.key_size_bytes > 0; i++) {
         memcpy(column, &builder->slots[i].key_size, shape.key_size_bytes);
         column += shape.key_size_bytes;
     }
@@ -466,10 +442,12 @@ void data_builder_write(const struct data_builder *builder, uint8_t *target)
 
 /* ---- single records ---- */
 
-static struct shape_input single_input(const struct entry *entry)
+static struct data_measure single_measure(const struct entry *entry)
 {
-    return (struct shape_input){
+    return (struct data_measure){
         .count = 1,
+        .sequence_min = entry->sequence,
+        .sequence_max = entry->sequence,
         .whole_bytes = (uint64_t)entry->key.size + entry->value.size,
         .key_size_min = (uint32_t)entry->key.size,
         .key_size_max = (uint32_t)entry->key.size,
@@ -480,21 +458,21 @@ static struct shape_input single_input(const struct entry *entry)
 
 uint64_t data_block_single_bytes(const struct entry *entry)
 {
-    struct shape_input input = single_input(entry);
+    struct data_measure measure = single_measure(entry);
 
-    return round_up_u64(shape_of(&input).used, TABLE_PAGE_BYTES);
+    return round_up_u64(shape_of(&measure).used, TABLE_PAGE_BYTES);
 }
 
 void data_block_single_write(const struct entry *entry, uint8_t *target)
 {
-    struct shape_input input = single_input(entry);
-    struct shape       shape = shape_of(&input);
-    uint64_t           bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
-    uint32_t           start = (uint32_t)shape.records_start;
-    uint32_t           end = (uint32_t)shape.records_end;
+    struct data_measure measure = single_measure(entry);
+    struct shape        shape = shape_of(&measure);
+    uint64_t            bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
+    uint32_t            start = (uint32_t)shape.records_start;
+    uint32_t            end = (uint32_t)shape.records_end;
 
     assert(shape.key_form == TABLE_KEYS_WHOLE);
-    header_write(target, &shape, &input, entry->sequence);
+    header_write(target, &shape, &measure);
     uint8_t *column = target + sizeof(struct table_block_header);
     memset(column, 0, sizeof(uint32_t)); /* the head: nothing after the prefix */
     column += sizeof(uint32_t);

@@ -183,6 +183,15 @@ struct data_record { /* of the block under construction */
     bool     is_delete;
 };
 
+struct data_measure { /* of the records together: what decides how large the block is */
+    uint64_t whole_bytes; /* keys and values, nothing left out */
+    uint64_t sequence_min, sequence_max;
+    uint32_t count;
+    uint32_t key_size_min, key_size_max;
+    uint32_t prefix_bytes; /* that all keys share */
+    bool     has_delete;
+};
+
 /* Collects records until the block is full; then data_builder_write lays it out. The common prefix
  * is known only then, but it can only become shorter: what a key shares with the first one when it
  * comes is left out at once. */
@@ -191,13 +200,8 @@ struct data_builder {
     struct data_record *slots;      /* owned */
     uint32_t            target_bytes;
     uint32_t            slot_limit;
-    uint32_t            count;
     uint32_t            used;       /* bytes of records */
-    uint64_t            whole_bytes; /* keys and values, nothing left out */
-    uint64_t            sequence_min, sequence_max;
-    uint32_t            key_size_min, key_size_max;
-    uint32_t            prefix_bytes; /* that all keys share */
-    bool                has_delete;
+    struct data_measure measure;
 };
 
 MUST_USE enum kiwi_status data_builder_open(struct data_builder *builder, uint32_t target_bytes);

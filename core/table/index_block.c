@@ -92,7 +92,8 @@ uint32_t index_block_find(const struct index_block *block, struct bytes key)
     while (span.lower < span.upper) {
         uint32_t     middle = span.lower + (span.upper - span.lower) / 2;
         uint32_t     start = key_offset(block, middle);
-        struct bytes boundary = bytes_of(block->base + start, key_offset(block, middle + 1) - start);
+        uint32_t     end = key_offset(block, middle + 1);
+        struct bytes boundary = bytes_of(block->base + start, end - start);
         if (bytes_compare(boundary, rest) <= 0)
             span.lower = middle + 1;
         else
@@ -245,8 +246,9 @@ void index_builder_write(const struct index_builder *builder, const struct index
         key_offsets += sizeof offset;
         rests += rest.size;
     }
-    uint32_t last_place = final < builder->count ? builder->slots[final].place & ~TABLE_PLACE_CONTINUES
-                                                 : (uint32_t)(end / TABLE_PAGE_BYTES);
+    uint32_t last_place = (uint32_t)(end / TABLE_PAGE_BYTES);
+    if (final < builder->count)
+        last_place = builder->slots[final].place & ~TABLE_PLACE_CONTINUES;
     uint32_t last_offset = (uint32_t)(rests - target);
     memcpy(places, &last_place, sizeof last_place);
     memcpy(key_offsets, &last_offset, sizeof last_offset);

@@ -86,7 +86,7 @@ void         index_builder_add(struct index_builder *builder, struct bytes bound
 /* The last key of the last block added goes on in the next. */
 void         index_builder_continue(struct index_builder *builder);
 struct bytes index_builder_key(const struct index_builder *builder, uint32_t i);
-uint64_t     index_builder_bytes(const struct index_builder *builder); /* about, of all partitions */
+uint64_t     index_builder_bytes(const struct index_builder *builder); /* about, of all parts */
 
 /* Slots [first, first + count) as one block. */
 struct index_part {

@@ -8,8 +8,8 @@
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,bmi,bmi2,popcnt")))
 #define AVX2   __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
-/* Windows of at most this many numbers are compared in full. Below 256, which bounds the counts that
- * _bzhi_u32 takes. */
+/* Windows of at most this many numbers are compared in full. Below 256, which bounds the counts
+ * that _bzhi_u32 takes. */
 enum { WINDOW32 = 96, WINDOW64 = 48 };
 
 /* Written before main, and by tests. */

@@ -1,9 +1,9 @@
 /*
  * search.h: how many sorted numbers are below, and how many not above, a given one.
  *
- * Blocks keep the head of every key in one array, so that a search is a few wide compares instead of
- * a walk over keys. Three variants with equal answers: AVX-512, AVX2, scalar; the best one that the
- * processor has is chosen when the program starts.
+ * Blocks keep the head of every key in one array, so that a search is a few wide compares instead
+ * of a walk over keys. Three variants with equal answers: AVX-512, AVX2, scalar; the best one that
+ * the processor has is chosen when the program starts.
  */
 #pragma once
 

@@ -58,7 +58,7 @@ MUST_USE enum kiwi_status table_block_check(const struct table *table, struct bl
 /* ---- point reads ---- */
 enum table_answer {
     TABLE_ABSENT = 0,
-    TABLE_FOUND,       /* get.found.value borrows from the last supplied data block, .key is get.key */
+    TABLE_FOUND,       /* get.found: its value borrows from the last block, its key is get.key */
     TABLE_WANTS_BLOCK, /* get.wanted; call table_get_step with it */
 };
 
@@ -71,7 +71,7 @@ struct table_get {
     struct entry        found;
     uint8_t             step;
     bool                was_filtered;   /* the filter ruled the table out */
-    uint32_t            data_blocks;    /* data blocks looked into: > 0 and absent = false positive */
+    uint32_t            data_blocks;    /* looked into: > 0 and absent = false positive */
     uint32_t            partition, position; /* private: where in the index */
     bool                continues;      /* private: the block's last key goes on in the next */
 };

@@ -282,7 +282,7 @@ static void entry_count(struct table_writer *writer, const struct entry *entry, 
 /* The entry is the first of its block. */
 static enum kiwi_status block_start(struct table_writer *writer, const struct entry *entry)
 {
-    if (writer->data.count > 0)
+    if (writer->data.measure.count > 0)
         TRY(data_block_finish(writer));
     TRY(index_builder_reserve(&writer->index, entry->key.size));
     if (!data_builder_add(&writer->data, entry))
@@ -301,7 +301,7 @@ enum kiwi_status table_writer_add(struct table_writer *writer, const struct entr
     TRY(hashes_reserve(writer));
     TRY(smallest_copy(writer, entry->key));
     TRY(last_key_reserve(writer, entry->key.size));
-    if (writer->data.count == 0 || !data_builder_add(&writer->data, entry))
+    if (writer->data.measure.count == 0 || !data_builder_add(&writer->data, entry))
         TRY(block_start(writer, entry));
     if (is_new_key && writer->options.filter_bits_per_key > 0)
         writer->hashes[writer->hash_count++] = hash;
@@ -316,7 +316,7 @@ enum { HASHES_A_STEP = 4096 };
 
 static enum kiwi_status data_finish(struct table_writer *writer)
 {
-    if (writer->data.count > 0)
+    if (writer->data.measure.count > 0)
         TRY(data_block_finish(writer));
     writer->layout.filter_offset = writer->chunks.bytes;
     return KIWI_OK;

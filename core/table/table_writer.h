@@ -40,14 +40,14 @@ MUST_USE enum kiwi_status table_writer_add(struct table_writer *writer, const st
 MUST_USE enum kiwi_status table_writer_finish(struct table_writer *writer);
 /*
  * The same in steps of some tens of microseconds, for callers that must not hold up others: call
- * until *is_done. KIWI_NO_MEMORY changes nothing, here and in table_writer_finish: give chunks back,
- * then call again.
+ * until *is_done. KIWI_NO_MEMORY changes nothing, here and in table_writer_finish: give chunks
+ * back, then call again.
  */
 MUST_USE enum kiwi_status table_writer_finish_step(struct table_writer *writer, bool *is_done);
 /* The next full chunk (after finish: every chunk), or false. Give each back once it is written. */
 bool     table_writer_chunk_take(struct table_writer *writer, struct table_chunk *chunk);
 void     table_writer_chunk_give(struct table_writer *writer, const struct table_chunk *chunk);
-uint64_t table_writer_bytes(const struct table_writer *writer); /* file size if finished now, about */
+uint64_t table_writer_bytes(const struct table_writer *writer); /* if finished now, about */
 uint64_t table_writer_entry_count(const struct table_writer *writer);
 uint64_t table_writer_chunks_waiting(const struct table_writer *writer);
 /* After finish: what the manifest will remember, and an open table made of what is in memory (no

@@ -1,6 +1,6 @@
 /*
- * table_corruption.c: bytes from disk are believed only when they are what was written, where it was
- * written; and no content, not even with a right checksum, makes a search leave its block.
+ * table_corruption.c: bytes from disk are believed only when they are what was written, where it
+ * was written; and no content, not even with a right checksum, makes a search leave its block.
  */
 #include "tests/unit/table_harness.h"
 

@@ -1,3 +1,6 @@
+/*
+ * table_harness.c: makes models and tables of them.
+ */
 #include "tests/unit/table_harness.h"
 
 #include <inttypes.h>

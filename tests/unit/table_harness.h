@@ -72,7 +72,8 @@ struct built_options {
 #define HARNESS_HASH_SEED 77u
 
 /* Writes the model through a table_writer; the table is the one that the writer made. */
-void built_open(struct built *built, const struct model *model, const struct built_options *options);
+void built_open(struct built *built, const struct model *model,
+                const struct built_options *options);
 void built_close(struct built *built);
 /* The same bytes in a file, opened by table_open. info and bytes as given. */
 enum kiwi_status built_reopen(struct built *built, const struct table_info *info,

@@ -147,7 +147,8 @@ static void run_shape(enum model_shape shape, size_t count, uint32_t filter_bits
 
     print_message("%s\n", model_shape_names[shape]);
     model_open(&model, shape, count, &random);
-    built_open(&built, &model, &(struct built_options){ .filter_bits = filter_bits, .table_id = 9 });
+    built_open(&built, &model,
+               &(struct built_options){ .filter_bits = filter_bits, .table_id = 9 });
     check_table(&built, &model, &random);
     assert_int_equal(built_reopen(&built, &built.table->info, built.bytes, built.size,
                                   built.database, &reopened), KIWI_OK);
@@ -183,8 +184,8 @@ static void tables_of_one_to_twenty_entries_are_whole(void **state)
         run_shape(MODEL_SHORT_KEYS, count, 10);
 }
 
-/* Goal: the step from one index partition to the next inside one key. Method: a key with a block for
- * each of its versions, among others. */
+/* Goal: the step from one index partition to the next inside one key.
+ * Method: a key with a block for each of its versions, among others. */
 static void versions_of_one_key_may_fill_index_partitions(void **state)
 {
     static uint8_t value[3000];

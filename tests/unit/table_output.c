@@ -143,7 +143,7 @@ static void chunks_are_aligned_and_come_without_gaps(void **state)
     output_close(&output); /* what was not taken is dropped */
 }
 
-/* A failed add or step of finishing changes nothing: the same call goes on as if nothing had been. */
+/* A failed add or step of finishing changes nothing: the same call simply goes on. */
 static void what_failed_for_want_of_memory_can_be_repeated(void **state)
 {
     struct random random = { seed_of_run() };

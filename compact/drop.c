@@ -2,8 +2,8 @@
  * drop.c: which versions nobody can see any more.
  *
  * A reader at sequence s (a live snapshot, or any sequence from now on) sees the newest version
- * whose sequence is <= s. So a version is visible exactly to the s in [its sequence, the sequence of
- * the next newer version).
+ * whose sequence is <= s. So a version is visible exactly to the s in [its sequence, the sequence
+ * of the next newer version).
  */
 #include "compact/pick.h"
 

@@ -50,9 +50,10 @@ struct job_options {
 MUST_USE enum kiwi_status job_flush_open(const struct job_options *options,
                                          struct memtable *const *memtables, uint32_t count,
                                          uint64_t run_id, struct job **out);
-/* (token) version: held by the caller; on success the hold is the job's, until job_close. run_id: a
- * fresh one, of the output when it becomes a run of its own; otherwise the job knows better: the id
- * of the last level's one run, or, for runs of one level merged among themselves, the youngest's. */
+/* (token) version: held by the caller; on success the hold is the job's, until job_close.
+ * run_id: a fresh one, of the output when it becomes a run of its own; otherwise the job knows
+ * better: the id of the last level's one run, or, for runs of one level merged among themselves,
+ * the youngest's. */
 MUST_USE enum kiwi_status job_compaction_open(const struct job_options *options,
                                               struct version *version,
                                               const struct compaction_plan *plan, uint64_t run_id,

@@ -7,8 +7,8 @@
  *   ...|  window 0  |  window 1  |  window 0 again ...
  *            └─ a block that lies across the seam is joined in a buffer of its own
  *
- * Index partitions are few and come in small reads of their own when the cursor asks for them. Every
- * block is verified before the cursor sees it.
+ * Index partitions are few and come in small reads of their own when the cursor asks for them.
+ * Every block is verified before the cursor sees it.
  */
 #include "compact/job_state.h"
 

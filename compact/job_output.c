@@ -50,7 +50,8 @@ enum kiwi_status job_output_begin(struct job *job)
     output->job = job;
     output->target_bytes = output_target(job);
     expected = min_u64(output->target_bytes, bytes_left(job));
-    /* Index, filter, properties and footer come on top; a few entries too many only grow the file. */
+    /* Index, filter, properties and footer come on top; a few entries too many only grow the
+     * file. */
     output->file_bytes = round_up_u64(expected + expected / 32 + 64 * 1024, PAGE_BYTES);
     *job->outputs_end = output;
     job->outputs_end = &output->next;
@@ -158,8 +159,8 @@ static enum kiwi_status output_complete(struct job_output *output)
     return KIWI_OK;
 }
 
-/* Space is taken a few MiB ahead of the writes: writes that grow a file are slow, and the estimate of
- * the table's size knows nothing of what will be dropped. */
+/* Space is taken a few MiB ahead of the writes: writes that grow a file are slow, and the
+ * estimate of the table's size knows nothing of what will be dropped. */
 static void output_allocate(struct job_output *output)
 {
     uint64_t step = max_u64(output->job->options.table_bytes / 16, ALLOCATE_STEP_BYTES_MIN);

@@ -1,7 +1,8 @@
 /*
  * job_publish.c: edits: from complete outputs to what the shard's next version shows.
  *
- * An edit covers the first complete outputs and everything up to the boundary B of the last of them:
+ * An edit covers the first complete outputs and everything up to the boundary B of the last of
+ * them:
  *
  *   run of an input    [ table ][ table ][ tab|le ][ table ]
  *                       removed  removed  narrowed  as before

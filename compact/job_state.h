@@ -42,7 +42,8 @@ struct job_window {
 
 /*
  * One sorted input: a memtable, or the places of one run one after the other. Its iterator is the
- * cursor's own with the methods exchanged, so that an ordinary move costs one more call and no copy.
+ * cursor's own with the methods exchanged, so that an ordinary move costs one more call and no
+ * copy.
  */
 struct job_input {
     union {
@@ -57,7 +58,7 @@ struct job_input {
     uint32_t                   level;
     struct job_window          data[2];    /* one is merged from while the other is read */
     struct job_window          index;
-    uint8_t                   *joined;     /* a block that begins in one window, ends in the other */
+    uint8_t                   *joined;     /* a block that lies across both windows */
     size_t                     joined_bytes;
 };
 

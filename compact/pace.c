@@ -2,9 +2,9 @@
  * pace.c: how hard to brake.
  *
  * Three pressures, each 0 up to its soft limit and 1 at its hard one: debt of compaction, memtables
- * that wait for their flush, and the log ring. The greatest one, squared, sets the price of a write.
- * At pressure 1 intake is held to a quarter of what flush and compaction drain (each byte taken in
- * is written a few times), beyond that it falls further but never to nothing.
+ * that wait for their flush, and the log ring. The greatest one, squared, sets the price of a
+ * write. At pressure 1 intake is held to a quarter of what flush and compaction drain (each byte
+ * taken in is written a few times), beyond that it falls further but never to nothing.
  */
 #include "compact/pick.h"
 

@@ -18,7 +18,7 @@
 #include "core/iter/merge.h"
 
 #define LAST_LEVEL_MIN        2u
-#define LAST_GROWTH_MAX       12u  /* last level / capacity of the level above, then a new one opens */
+#define LAST_GROWTH_MAX       12u  /* last level against the capacity of the level above */
 #define IDLE_RUN_MAX          2u
 #define SLICE_MEMTABLES       16u  /* input of one merge into the last level */
 #define MANUAL_SLICE_BYTES    (4ull << 30)
@@ -107,9 +107,9 @@ static struct bytes run_begin(const struct run *run)
 }
 
 /*
- * How many of the oldest runs a merge into the last level takes. When a slice has been there before,
- * its runs have lost their low keys: the merge goes on with those, not with younger runs that still
- * have theirs, or it would begin from the front again.
+ * How many of the oldest runs a merge into the last level takes. When a slice has been there
+ * before, its runs have lost their low keys: the merge goes on with those, not with younger runs
+ * that still have theirs, or it would begin from the front again.
  */
 static uint32_t runs_to_continue(const struct level *level)
 {
@@ -145,8 +145,8 @@ static bool levels_overlap(const struct version *version, uint32_t level,
     return false;
 }
 
-/* True when nothing older than what the plan takes can hold a key that it takes. Younger runs do not
- * matter: a tombstone hides only what is older. */
+/* True when nothing older than what the plan takes can hold a key that it takes. Younger runs do
+ * not matter: a tombstone hides only what is older. */
 static bool is_bottom_of(const struct version *version, const struct compaction_plan *plan)
 {
     struct key_range range = { .first = plan->first, .last = plan->last };
@@ -161,7 +161,8 @@ static bool is_bottom_of(const struct version *version, const struct compaction_
     return true;
 }
 
-/* Ends the plan's key range where its input would exceed slice_bytes: at the last key of a table. */
+/* Ends the plan's key range where its input would exceed slice_bytes: at the last key of a
+ * table. */
 static void plan_limit(const struct version *version, struct compaction_plan *plan,
                        uint64_t slice_bytes)
 {
@@ -364,7 +365,8 @@ void compaction_pick(const struct version *version, const struct pick_options *o
     *plan = (struct compaction_plan){ .reason = COMPACTION_NONE };
     runs = pick_runs(version, options, last, plan);
     ratio = pick_ratio(version, options, last, &for_ratio);
-    /* Too many runs cost reads, too large upper levels only space: the ratio waits, not for ever. */
+    /* Too many runs cost reads, too large upper levels only space: the ratio waits, not for
+     * ever. */
     if (for_ratio.reason != COMPACTION_NONE
         && (plan->reason == COMPACTION_NONE || ratio > 2 * runs))
         *plan = for_ratio;

@@ -1,9 +1,9 @@
 /*
  * pick.h: what to compact next, how much debt there is, and how hard to brake: pure functions.
  *
- * Policy   lazy levelling (Dostoevsky, SIGMOD'18): L0 and the middle levels are tiered, the last one
- *          is levelled. Runs allowed per tiered level: level_run_max under write pressure, 2 when
- *          idle (scans are helped by no filter).
+ * Policy   lazy levelling (Dostoevsky, SIGMOD'18): L0 and the middle levels are tiered, the last
+ *          one is levelled. Runs allowed per tiered level: level_run_max under write pressure, 2
+ *          when idle (scans are helped by no filter).
  * Thread   any.
  */
 #pragma once
@@ -42,7 +42,8 @@ struct compaction_plan {
 
 void     compaction_pick(const struct version *version, const struct pick_options *options,
                          struct compaction_plan *plan);
-/* For kiwi_compact: everything that overlaps [first, last] goes to the last level. */
+/* For kiwi_compact: everything that overlaps [first, last] goes to the last level, a portion at a
+ * time: call again after each merge until the reason is COMPACTION_NONE. */
 void     compaction_pick_range(const struct version *version, struct bytes first,
                                struct bytes last, struct compaction_plan *plan);
 /* Bytes that must still be rewritten until run counts and ratios hold. */
@@ -77,7 +78,7 @@ struct pace_input {
 struct pace_output {
     uint64_t delay_ns_per_kib;       /* what a write pays for each KiB it brings; 0: none */
     uint8_t  reason;                 /* enum kiwi_stall */
-    uint32_t background_share;       /* percent of a driving thread's turn for background work, 10 to 80 */
+    uint32_t background_share;       /* percent of a turn for background work, 10 to 80 */
 };
 
 void pace(const struct pace_input *input, struct pace_output *output);

@@ -72,8 +72,8 @@ static void a_tombstone_goes_only_at_the_bottom_and_below_no_snapshot(void **sta
     assert_false(drops(11, ENTRY_DELETE, 0, true, snapshots, 1));
 }
 
-/* What a reader at sequence finds in the versions that are left: 0 for nothing, else the sequence of
- * the put it sees. chain: newest first. */
+/* What a reader at sequence finds in the versions that are left: 0 for nothing, else the
+ * sequence of the put it sees. chain: newest first. */
 static uint64_t read_at(const struct entry *chain, const bool *is_dropped, uint32_t count,
                         uint64_t sequence)
 {
@@ -83,8 +83,8 @@ static uint64_t read_at(const struct entry *chain, const bool *is_dropped, uint3
     return 0;
 }
 
-/* Goal: no read by a live snapshot, or at the newest sequence, changes. Method: random chains of one
- * key, split into what is merged and, when not at the bottom, older versions that are not. */
+/* Goal: no read by a live snapshot, or at the newest sequence, changes. Method: random chains of
+ * one key, split into what is merged and, when not at the bottom, older versions that are not. */
 static void no_visible_read_changes(void **state)
 {
     const char *text = getenv("KIWI_SEED");

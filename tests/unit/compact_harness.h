@@ -35,7 +35,7 @@ struct harness_options {
     uint32_t   value_bytes_max; /* of ordinary values */
     bool       has_large;       /* now and then a value or a key beyond one block */
     bool       has_snapshots;
-    bool       checks_nothing;  /* no reads after publishing: the caller measures or breaks things */
+    bool       checks_nothing;  /* no reads after publishing */
 };
 
 struct harness {

@@ -203,8 +203,8 @@ static void disjoint_runs_are_moved_without_being_read(void **state)
     harness_close(harness);
 }
 
-/* The oldest runs of a level become one among themselves: it must stand where they stood, older than
- * the run that was left out. */
+/* The oldest runs of a level become one among themselves: it must stand where they stood, older
+ * than the run that was left out. */
 static void runs_merged_within_their_level_keep_their_age(void **state)
 {
     struct harness_options options = small(15);
@@ -352,10 +352,12 @@ static struct harness *prepared(const struct harness_options *options, struct co
     struct harness_run run = { 0 };
 
     flush_many(harness, 2, 500);
-    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0), plan);
+    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                          plan);
     assert_true(harness_compact(harness, plan, &run));
     flush_many(harness, 3, 500);
-    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0), plan);
+    compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                          plan);
     assert_int_equal(plan->reason, COMPACTION_MANUAL);
     return harness;
 }

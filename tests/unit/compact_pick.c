@@ -1,10 +1,10 @@
 /*
  * compact_pick.c: the policy, on versions that hold sizes and key ranges but no bytes.
  *
- * Keys are 8-byte big-endian numbers, spread evenly; a table holds its keys at an even density. So a
- * flush is one new run over all keys, and a merge adds up what its plan covers. For a few sample
- * keys each table knows the ages of the versions that it holds: whoever is read first must hold the
- * newer ones.
+ * Keys are 8-byte big-endian numbers, spread evenly; a table holds its keys at an even density. So
+ * a flush is one new run over all keys, and a merge adds up what its plan covers. For a few sample
+ * keys each table knows the ages of the versions that it holds: whoever is read first must hold
+ * the newer ones.
  */
 #include <inttypes.h>
 #include <setjmp.h>

@@ -12,44 +12,61 @@
 #include "io/mailbox.h"
 #include "io/thread.h"
 
-enum bell_state { BELL_AWAKE = 0, BELL_PARKED = 1, BELL_IN_QUEUE = 2 };
+enum bell_state {
+    BELL_AWAKE = 0,
+    BELL_PARKED,   /* on the futex */
+    BELL_IN_QUEUE,
+    BELL_CALLED,   /* called while awake: the next wait does not sleep */
+};
 
 struct bell {
     _Alignas(CACHE_LINE_BYTES) _Atomic uint32_t state;
 };
 
-static inline void bell_ring(struct bell *bell, struct io_queue *queue)
+static inline void bell_wake(struct bell *bell, struct io_queue *queue, uint32_t old)
 {
-    /* The push into the mailbox before this was sequentially consistent, and so is the sleeper's
-     * store before its last look: one of the two sees the other. */
-    if (atomic_load_explicit(&bell->state, memory_order_seq_cst) == BELL_AWAKE)
-        return;
-    switch (atomic_exchange_explicit(&bell->state, BELL_AWAKE, memory_order_seq_cst)) {
-    case BELL_PARKED:
+    if (old == BELL_PARKED)
         unpark(&bell->state, 1);
-        break;
-    case BELL_IN_QUEUE:
+    else if (old == BELL_IN_QUEUE)
         io_queue_wake(queue);
-        break;
-    default:
-        break;
-    }
 }
 
-/* Sleeps until rung, until a request of the queue finishes, or timeout_ns. Returns at once when the
- * mailbox is not empty. */
+/* After a push into the mailbox. */
+static inline void bell_ring(struct bell *bell, struct io_queue *queue)
+{
+    /* The push before this was sequentially consistent, and so is the sleeper's store before its
+     * last look into the mailbox: one of the two sees the other. */
+    uint32_t state = atomic_load_explicit(&bell->state, memory_order_seq_cst);
+
+    if (state == BELL_PARKED || state == BELL_IN_QUEUE)
+        bell_wake(bell, queue,
+                  atomic_exchange_explicit(&bell->state, BELL_CALLED, memory_order_seq_cst));
+}
+
+/* Without mail: the owner shall look round, now or when it would sleep next. */
+static inline void bell_call(struct bell *bell, struct io_queue *queue)
+{
+    if (atomic_load_explicit(&bell->state, memory_order_seq_cst) != BELL_CALLED)
+        bell_wake(bell, queue,
+                  atomic_exchange_explicit(&bell->state, BELL_CALLED, memory_order_seq_cst));
+}
+
+/* Sleeps until rung or called, until a request of the queue finishes, or timeout_ns. Returns at once
+ * when the mailbox is not empty or a call came since the last wait. */
 static inline void bell_wait(struct bell *bell, struct mailbox *box, struct io_queue *queue,
                              bool always_in_queue, uint64_t timeout_ns)
 {
-    bool in_queue = always_in_queue || io_queue_pending(queue) > 0;
+    bool     in_queue = always_in_queue || io_queue_pending(queue) > 0;
+    uint32_t expected = BELL_AWAKE;
+    uint32_t asleep = in_queue ? BELL_IN_QUEUE : BELL_PARKED;
 
-    atomic_store_explicit(&bell->state, in_queue ? BELL_IN_QUEUE : BELL_PARKED,
-                          memory_order_seq_cst);
-    if (mailbox_is_empty(box)) {
+    if (atomic_compare_exchange_strong_explicit(&bell->state, &expected, asleep,
+                                                memory_order_seq_cst, memory_order_seq_cst)
+        && mailbox_is_empty(box)) {
         if (in_queue)
             io_queue_poll(queue, timeout_ns);
         else
             park(&bell->state, BELL_PARKED, timeout_ns);
     }
-    atomic_store_explicit(&bell->state, BELL_AWAKE, memory_order_relaxed);
+    atomic_exchange_explicit(&bell->state, BELL_AWAKE, memory_order_seq_cst);
 }

@@ -50,7 +50,7 @@ static void threads_stop(struct kiwi_db *db)
 
         atomic_store_explicit(&engine->must_stop, 1, memory_order_release);
         if (engine->thread != NULL) {
-            bell_ring(&engine->context->engine.bell, engine->context->engine.queue);
+            bell_call(&engine->context->engine.bell, engine->context->engine.queue);
             thread_join(engine->thread);
         }
     }

@@ -26,7 +26,7 @@ void background_wake(struct shard *shard)
     struct context *runner = shard->runner;
 
     if (runner != NULL)
-        bell_ring(&runner->bell, runner->queue);
+        bell_call(&runner->bell, runner->queue);
 }
 
 /* ---- memtables ---- */

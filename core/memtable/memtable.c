@@ -15,8 +15,9 @@
 #include "core/memtable/state.h"
 #include "kiwi/limits.h"
 
-/* Records of this size, on average, need no growth of the key index at all. */
-#define EXPECTED_RECORD_BYTES 512u
+/* The key index starts at a sixteenth of what records of 512 bytes need: all of it at once would
+ * make memtable_open slow, and growing costs the same from wherever it starts. */
+#define EXPECTED_BYTES_PER_KEY (16u * 512u)
 #define NEW_STREAK_LONG       4u
 
 static struct record *record_at(const struct memtable *memtable, uint32_t reference)
@@ -235,7 +236,7 @@ enum kiwi_status memtable_open(const struct memtable_options *options, struct me
     if ((status = skiplist_open(&memtable->list, &memtable->arena, options->prefix)) != KIWI_OK)
         goto fail;
     status = key_index_open(&memtable->index, &memtable->arena,
-                            options->expected_bytes / EXPECTED_RECORD_BYTES);
+                            options->expected_bytes / EXPECTED_BYTES_PER_KEY);
     if (status != KIWI_OK)
         goto fail;
     *out = memtable;

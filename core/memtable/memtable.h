@@ -22,6 +22,10 @@ MUST_USE enum kiwi_status memtable_slot_open(uint64_t chunk_bytes, struct memtab
 void                      memtable_slot_close(struct memtable_slot *slot); /* NULL is fine */
 /* Memory the slot holds: in use by its memtable and kept for the next. */
 uint64_t                  memtable_slot_bytes(const struct memtable_slot *slot);
+/* Takes and touches one more chunk while less than bytes are kept for the next memtable; false when
+ * there is enough, or no more. A first touch may take milliseconds: call it outside the token, before
+ * the slot has a memtable. */
+bool                      memtable_slot_prepare(struct memtable_slot *slot, uint64_t bytes);
 /* Gives back what is kept for the next memtable. */
 void                      memtable_slot_trim(struct memtable_slot *slot);
 

@@ -22,6 +22,7 @@
 
 struct memtable_slot {
     struct chunk *resting;
+    uint64_t      resting_bytes;
     uint64_t      chunk_bytes;
     uint64_t      taken_bytes;    /* from arena, system or heap: in use and at rest */
     uint64_t      resident_bytes; /* taken_bytes and what the arena keeps of it afterwards */
@@ -136,6 +137,7 @@ struct chunk *slot_chunk_take(struct memtable_slot *slot)
     if (chunk == NULL)
         return chunk_new(slot, slot->chunk_bytes);
     slot->resting = chunk->next;
+    slot->resting_bytes -= chunk->bytes;
     chunk->next = NULL;
     return chunk;
 }
@@ -154,6 +156,7 @@ void slot_chunk_give(struct memtable_slot *slot, struct chunk *chunk)
     if (chunk->bytes == slot->chunk_bytes) {
         chunk->next = slot->resting;
         slot->resting = chunk;
+        slot->resting_bytes += chunk->bytes;
         return;
     }
     chunk_end(slot, chunk);
@@ -208,14 +211,26 @@ void memtable_slot_close(struct memtable_slot *slot)
     memory_free(slot);
 }
 
+bool memtable_slot_prepare(struct memtable_slot *slot, uint64_t bytes)
+{
+    struct chunk *chunk;
+
+    assert(!slot->is_entered);
+    if (slot->resting_bytes >= bytes)
+        return false;
+    chunk = chunk_new(slot, slot->chunk_bytes);
+    if (chunk == NULL)
+        return false;
+    memset(chunk->base, 0, chunk->bytes);
+    slot_chunk_give(slot, chunk);
+    return true;
+}
+
 void memtable_slot_trim(struct memtable_slot *slot)
 {
-    while (slot->resting != NULL) {
-        struct chunk *chunk = slot->resting;
-
-        slot->resting = chunk->next;
-        chunk_end(slot, chunk);
-    }
+    while (slot->resting != NULL)
+        chunk_end(slot, slot_chunk_take(slot));
+    assert(slot->resting_bytes == 0);
     arena_command(slot, "purge");
     slot->resident_bytes = slot->taken_bytes;
 }

@@ -75,6 +75,31 @@ static void next_memtable_uses_the_chunks_of_the_last(void **state)
     }
 }
 
+static void prepared_slot_takes_no_more_memory(void **state)
+{
+    struct memtable_slot *slot;
+    struct memtable      *memtable;
+    uint64_t              held;
+    uint32_t              count = 0;
+
+    (void)state;
+    assert_int_equal(memtable_slot_open(65536, &slot), KIWI_OK);
+    while (memtable_slot_prepare(slot, 1 << 20))
+        count++;
+    assert_int_equal(count, 16);
+    held = memtable_slot_bytes(slot);
+    assert_int_equal(held, 1 << 20);
+    memtable = memtable_in(slot);
+    fill(memtable, 5000, 100);
+    assert_true(memtable_bytes(memtable) > (1 << 19));
+    assert_int_equal(memtable_slot_bytes(slot), held);
+    memtable_close(memtable);
+    memory_fail_after(1);
+    assert_false(memtable_slot_prepare(slot, 2 << 20));
+    memory_fail_after(0);
+    memtable_slot_close(slot);
+}
+
 /* Goal: what is counted is what was taken, and not far above what was asked for. */
 static void bytes_count_chunks_and_index(void **state)
 {
@@ -287,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(next_memtable_uses_the_chunks_of_the_last),
+        cmocka_unit_test(prepared_slot_takes_no_more_memory),
         cmocka_unit_test(bytes_count_chunks_and_index),
         cmocka_unit_test(values_are_replaced_in_place_when_they_fit),
         cmocka_unit_test(largest_key_and_value_are_kept),

@@ -14,6 +14,7 @@
 #include "core/base/memory.h"
 
 #define ENTRY_OVERHEAD_BYTES 16u /* at most about, in a table: sequence, offsets, filter */
+#define LEAP_TABLES_MIN      4u  /* of the last level, between two neighbouring keys */
 
 /* ---- failure and requests ---- */
 
@@ -163,6 +164,66 @@ static uint64_t output_run_id(const struct version *version, const struct compac
     return run_id;
 }
 
+/* Makes room for places and barriers of one run. */
+static enum kiwi_status job_barriers_reserve(struct job *job, uint32_t count)
+{
+    job->target_places = memory_allocate(count * sizeof *job->target_places);
+    job->barriers = memory_allocate(count * sizeof *job->barriers);
+    if (job->target_places == NULL || job->barriers == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for a merge over %" PRIu32 " tables", count);
+    return KIWI_OK;
+}
+
+/*
+ * Keys that arrive in a few ascending streams should rewrite only the ends of the streams, not what
+ * lies between. So tables of the target's run that share no key with a source table stay as they
+ * are, and outputs are cut in front of them.
+ */
+static enum kiwi_status job_target_thin(struct job *job, struct plan_part *parts, uint32_t *count)
+{
+    struct plan_part *target = &parts[*count - 1];
+    uint32_t          kept = 0;
+
+    assert(job->plan.takes_target_run);
+    if (target->level != job->target_level)
+        return KIWI_OK;
+    TRY(job_barriers_reserve(job, target->count));
+    for (uint32_t i = 0; i < target->count; i++) {
+        bool is_shared = false;
+
+        for (uint32_t k = 0; k + 1 < *count && !is_shared; k++)
+            is_shared = part_overlaps(&parts[k], &target->places[i]);
+        if (is_shared)
+            job->target_places[kept++] = target->places[i];
+        else
+            job->barriers[job->barrier_count++] = target->places[i].table->info.smallest;
+    }
+    job->barriers_to_cut = 1;
+    target->places = job->target_places;
+    target->count = kept;
+    *count -= kept == 0;
+    return KIWI_OK;
+}
+
+/* For that to happen, the tables above must not reach over what lies between the streams either:
+ * outputs of upper levels are cut where a step of the keys leaps over tables of the last level. */
+static enum kiwi_status job_leaps_find(struct job *job, const struct version *version)
+{
+    const struct level *last = &version->levels[version->level_count - 1];
+    const struct run   *run = last->runs[0];
+
+    if (version->level_count - 1 <= job->target_level || last->run_count != 1
+        || run->table_count < LEAP_TABLES_MIN)
+        return KIWI_OK;
+    TRY(job_barriers_reserve(job, run->table_count));
+    for (uint32_t i = 0; i < run->table_count; i++)
+        job->barriers[i] = run->places[i].table->info.smallest;
+    job->barrier_count = run->table_count;
+    job->barriers_to_cut = LEAP_TABLES_MIN + 1;
+    job->cut_bytes_min = job->options.table_bytes / 16;
+    return KIWI_OK;
+}
+
 static void job_inputs_open(struct job *job, const struct plan_part *parts, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -198,6 +259,9 @@ enum kiwi_status job_compaction_open(const struct job_options *options, struct v
     job->filter_bits = plan->is_bottom || plan->takes_target_run ? options->filter_bits_last
                                                                  : options->filter_bits_tiered;
     status = job_plan_copy(job, plan);
+    if (status == KIWI_OK && count > 0)
+        status = plan->takes_target_run ? job_target_thin(job, parts, &count)
+                                        : job_leaps_find(job, version);
     if (status == KIWI_OK && count > 0)
         status = job_publish_move(job, parts, count, &is_move);
     if (status == KIWI_OK) {
@@ -256,6 +320,8 @@ void job_close(struct job *job)
     memory_free(job->iters);
     memory_free(job->key);
     memory_free(job->plan_keys);
+    memory_free(job->target_places);
+    memory_free(job->barriers);
     memory_free(job);
 }
 
@@ -371,6 +437,22 @@ static bool output_is_full(struct job *job)
     return false;
 }
 
+/* True when an output must not, or had better not, hold both the key and those before. */
+static bool barriers_are_passed(struct job *job, struct bytes key)
+{
+    const struct job_output *output = job->filling;
+    uint32_t                 passed = 0;
+
+    while (job->barrier_at < job->barrier_count
+           && bytes_compare(key, job->barriers[job->barrier_at]) > 0) {
+        job->barrier_at++;
+        passed++;
+    }
+    return passed >= job->barriers_to_cut && output != NULL && output->writer != NULL
+        && table_writer_entry_count(output->writer) > 0
+        && table_writer_bytes(output->writer) >= job->cut_bytes_min;
+}
+
 /* A key that was not met before: outputs are cut here, never between versions of one key. */
 static enum slice_end key_begins(struct job *job, struct bytes key)
 {
@@ -380,7 +462,8 @@ static enum slice_end key_begins(struct job *job, struct bytes key)
         job->source_state = SOURCE_ENDED;
         return SLICE_ENDED;
     }
-    if (output_is_full(job)) {
+    if (output_is_full(job)
+        || (UNLIKELY(job->barrier_at < job->barrier_count) && barriers_are_passed(job, key))) {
         status = job_output_finish(job->filling);
         if (status != KIWI_OK)
             return slice_failed(job, status);

@@ -167,6 +167,12 @@ struct job {
     bool                   is_bottom;
     uint32_t               filter_bits;
 
+    struct table_place    *target_places; /* of the last level's run: those that are merged */
+    struct bytes          *barriers;   /* smallest keys of tables that outputs should not span */
+    uint32_t               barrier_count, barrier_at;
+    uint32_t               barriers_to_cut; /* passed by one step from key to key */
+    uint64_t               cut_bytes_min;   /* smaller outputs are not cut for that */
+
     struct job_input      *inputs;     /* newest first */
     struct iter          **iters;
     uint32_t               input_count;

@@ -63,6 +63,21 @@ static struct key_range hull_of(const struct plan_part *parts, uint32_t count)
     return hull;
 }
 
+bool part_overlaps(const struct plan_part *part, const struct table_place *place)
+{
+    const struct plan_part self = { .places = place, .count = 1 };
+    struct key_range       range = hull_of(&self, 1);
+    uint32_t               begin = run_lower_bound(part->run, range.first);
+    uint32_t               offset = (uint32_t)(part->places - part->run->places);
+
+    begin = begin < offset ? 0 : begin - offset;
+    /* One place may end just at an excluded bound; the one behind it decides then. */
+    for (uint32_t i = begin; i < part->count && i <= begin + 1; i++)
+        if (place_overlaps(&part->places[i], &range))
+            return true;
+    return false;
+}
+
 uint32_t plan_run_count(const struct version *version, const struct compaction_plan *plan)
 {
     uint32_t count = plan->source_run_count;

@@ -31,5 +31,8 @@ uint32_t plan_run_count(const struct version *version, const struct compaction_p
 uint32_t plan_parts(const struct version *version, const struct compaction_plan *plan,
                     struct plan_part *parts);
 
+/* True when a table of the part may share a key with the place. */
+bool part_overlaps(const struct plan_part *part, const struct table_place *place);
+
 /* True when the place may hold keys in the range. */
 bool place_overlaps(const struct table_place *place, const struct key_range *range);

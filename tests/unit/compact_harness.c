@@ -214,13 +214,24 @@ void harness_put(struct harness *harness, uint32_t key, enum entry_kind kind, ui
     model->versions[model->count++] = version;
 }
 
+static uint32_t key_choose(struct harness *harness)
+{
+    uint32_t streams = harness->options.stream_count, stream, width;
+
+    if (streams == 0 || harness_below(harness, 100) == 0)
+        return (uint32_t)harness_below(harness, harness->options.key_count);
+    stream = (uint32_t)harness_below(harness, streams);
+    width = harness->options.key_count / streams;
+    return stream * width + harness->stream_at[stream]++ % width;
+}
+
 void harness_write(struct harness *harness)
 {
     uint32_t bytes = (uint32_t)harness_below(harness, harness->options.value_bytes_max + 1);
 
     if (harness->options.has_large && harness_below(harness, 60) == 0)
         bytes = (uint32_t)harness_below(harness, harness_below(harness, 5) == 0 ? 300000 : 40000);
-    harness_put(harness, (uint32_t)harness_below(harness, harness->options.key_count),
+    harness_put(harness, key_choose(harness),
                 harness_below(harness, 4) == 0 ? ENTRY_DELETE : ENTRY_PUT, bytes);
 }
 

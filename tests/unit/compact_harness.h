@@ -35,6 +35,7 @@ struct harness_options {
     uint32_t   value_bytes_max; /* of ordinary values */
     bool       has_large;       /* now and then a value or a key beyond one block */
     bool       has_snapshots;
+    uint32_t   stream_count;    /* 0: random keys; else that many ascending streams of keys */
     bool       checks_nothing;  /* no reads after publishing */
 };
 
@@ -49,6 +50,7 @@ struct harness {
     struct memtable       *memtables[HARNESS_FROZEN_MAX + 1]; /* oldest first, the last is active */
     uint32_t               memtable_count;
     uint64_t               random, sequence, id_next;
+    uint32_t               stream_at[16];
     uint64_t               snapshots[HARNESS_SNAPSHOT_MAX];
     uint32_t               snapshot_count;
     struct model_key       keys[HARNESS_KEY_COUNT_MAX];

@@ -238,6 +238,50 @@ static void runs_merged_within_their_level_keep_their_age(void **state)
     harness_close(harness);
 }
 
+/* Keys arrive in four ascending streams: a merge into the last level leaves the tables that lie
+ * between the ends of the streams as they are. */
+static void tables_that_share_no_key_stay(void **state)
+{
+    struct harness_options options = small(17);
+    struct harness        *harness;
+    struct harness_run     run = { 0 };
+    uint64_t               ids[256];
+    uint32_t               count = 0, stayed = 0;
+
+    (void)state;
+    options.has_snapshots = false;
+    harness = harness_open(&options);
+    for (uint32_t round = 0; round < 2; round++) {
+        struct compaction_plan plan;
+        const struct run      *last;
+
+        for (uint32_t half = 0; half < 2; half++) { /* two runs, or they would only be moved */
+            for (uint32_t stream = 0; stream < 4; stream++)
+                for (uint32_t i = half; i < 80 - 60 * round; i += 2)
+                    harness_put(harness, stream * 100 + 80 * round + i, ENTRY_PUT, 3000);
+            harness_freeze(harness);
+            assert_true(harness_flush(harness, 1, &run));
+        }
+        plan = (struct compaction_plan){ .reason = COMPACTION_RUNS, .target_level = 1,
+                                         .source_run_count = 2 };
+        assert_true(harness_compact(harness, &plan, &run));
+        compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                              &plan);
+        assert_int_equal(plan.source_level, 1);
+        assert_true(harness_compact(harness, &plan, &run));
+        assert_int_equal(version_present(harness->set)->levels[2].run_count, 1);
+        last = version_present(harness->set)->levels[2].runs[0];
+        for (uint32_t i = 0; i < last->table_count; i++)
+            for (uint32_t k = 0; k < count; k++)
+                stayed += ids[k] == last->places[i].table->info.id;
+        for (count = 0; count < last->table_count && round == 0; count++)
+            ids[count] = last->places[count].table->info.id;
+    }
+    assert_true(stayed > 10);
+    harness_check(harness);
+    harness_close(harness);
+}
+
 static void count_block(void *context, uint64_t table_id, struct block_ref ref,
                         const uint8_t *block)
 {
@@ -340,6 +384,9 @@ static void random_histories_read_as_the_model_says(void **state)
         options.has_large = i % 4 == 1;
         options.has_snapshots = i % 2 == 0;
         options.table_bytes = i % 5 == 0 ? 4096 : 40000;
+        options.stream_count = i % 4 == 3 ? 1 + (uint32_t)i : 0;
+        if (options.stream_count > 0)
+            options.value_bytes_max = 3000;
         options.window_bytes = i % 3 == 1 ? 256 << 10 : 32 << 10;
         history_run(&options, options.has_large || options.table_bytes == 4096 ? 15 : 40);
     }
@@ -563,6 +610,7 @@ int main(void)
         cmocka_unit_test(everything_deleted_leaves_no_table_at_the_bottom),
         cmocka_unit_test(disjoint_runs_are_moved_without_being_read),
         cmocka_unit_test(runs_merged_within_their_level_keep_their_age),
+        cmocka_unit_test(tables_that_share_no_key_stay),
         cmocka_unit_test(a_step_without_budget_waits_for_its_writes),
         cmocka_unit_test(random_histories_read_as_the_model_says),
         cmocka_unit_test(a_compaction_cancelled_at_any_step_changes_no_read),

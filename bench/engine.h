@@ -59,7 +59,7 @@ struct engine_class {
     /* A scan in two parts: prepare makes op a request that finds the first row, and after it
      * completed, rows visits up to max rows. slot: below depth, one scan each. */
     enum kiwi_status (*scan_prepare)(struct engine_client *client, uint32_t slot,
-                                     struct kiwi_op *op);
+                                     struct kiwi_op *op, uint32_t rows);
     enum kiwi_status (*scan_rows)(struct engine_client *client, struct kiwi_op *op, uint64_t max,
                                   engine_visit visit, void *context);
 

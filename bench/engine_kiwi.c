@@ -158,17 +158,14 @@ static void kiwi_client_execute(struct engine_client *client, struct kiwi_op *op
 }
 
 static enum kiwi_status kiwi_scan_prepare(struct engine_client *client, uint32_t slot,
-                                          struct kiwi_op *op)
+                                          struct kiwi_op *op, uint32_t rows)
 {
-    struct kiwi_iterator_options options = {
-        .row_hint = (uint32_t)client->engine->options.scan_rows,
-    };
-
     assert(slot < client->engine->options.depth);
     if (client->iterators[slot] == NULL)
-        TRY(kiwi_iterator_open(client->context, &options, &client->iterators[slot]));
+        TRY(kiwi_iterator_open(client->context, NULL, &client->iterators[slot]));
     else
         TRY(kiwi_iterator_refresh(client->iterators[slot], NULL));
+    kiwi_iterator_row_hint(client->iterators[slot], rows);
     op->verb = KIWI_ITERATE;
     op->movement = KIWI_SEEK;
     op->iterator = client->iterators[slot];

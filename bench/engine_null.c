@@ -98,8 +98,9 @@ static void null_execute(struct engine_client *client, struct kiwi_op *op)
 }
 
 static enum kiwi_status null_scan_prepare(struct engine_client *client, uint32_t slot,
-                                          struct kiwi_op *op)
+                                          struct kiwi_op *op, uint32_t rows)
 {
+    (void)rows;
     (void)client;
     (void)slot;
     op->verb = KIWI_ITERATE;

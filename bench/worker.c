@@ -197,7 +197,8 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
         break;
     case OPERATION_SCAN: {
         enum kiwi_status status =
-            worker->class->scan_prepare(worker->client, slot->index, &slot->op);
+            worker->class->scan_prepare(worker->client, slot->index, &slot->op,
+                                               slot->scan_rows);
         if (status != KIWI_OK) {
             task_state_fail(worker->state, status, kiwi_error_text());
             return false;

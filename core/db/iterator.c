@@ -374,6 +374,11 @@ enum kiwi_status kiwi_iterator_refresh(struct kiwi_iterator *iterator,
     return KIWI_OK;
 }
 
+void kiwi_iterator_row_hint(struct kiwi_iterator *iterator, uint32_t rows)
+{
+    iterator->row_hint = rows;
+}
+
 static void scans_init(struct kiwi_iterator *iterator, uint8_t flags)
 {
     for (uint32_t i = 0; i < iterator->shard_count; i++) {

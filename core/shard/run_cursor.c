@@ -110,9 +110,14 @@ static enum iter_state cursor_last(struct iter *iter)
 static enum iter_state cursor_next(struct iter *iter)
 {
     struct run_cursor *cursor = container_of(iter, struct run_cursor, iter);
+    enum iter_state    state = iter_next(&cursor->table.iter);
 
     cursor->is_backward = false;
-    return cursor_settle(cursor, iter_next(&cursor->table.iter));
+    if (LIKELY(state == ITER_AT_ENTRY)) {
+        cursor->iter.entry = cursor->table.iter.entry;
+        return cursor->iter.state = state;
+    }
+    return cursor_settle(cursor, state);
 }
 
 static enum iter_state cursor_previous(struct iter *iter)

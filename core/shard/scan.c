@@ -36,7 +36,9 @@ struct scan_sources {
     struct scan_used       used[SCAN_USED_MAX];
     uint32_t               used_count;
     struct kiwi_buffer     decided;         /* the key decided last in this fill */
+    size_t                 decided_bytes;
     bool                   has_decided;
+    bool                   decided_row;     /* it is the chunk's last row */
     uint32_t               candidate_row, candidate_bytes; /* going down: where its row starts */
 };
 
@@ -301,7 +303,7 @@ static bool is_outside(const struct scan *scan, struct bytes key)
 /* Keys on the near side of the start that seeks may land on. */
 static bool is_before_start(const struct scan *scan, struct bytes key)
 {
-    if (!scan->is_backward)
+    if (LIKELY(!scan->is_backward))
         return scan->lower.data != NULL && bytes_compare(key, scan->lower) < 0;
     if (scan->upper.data != NULL && bytes_compare(key, scan->upper) >= 0)
         return true;
@@ -346,23 +348,38 @@ static enum kiwi_status key_keep(struct kiwi_buffer *kept, struct bytes key)
     return KIWI_OK;
 }
 
+/* The key decided last: a row of the chunk, or, for a deleted key, a copy. */
 static bool is_kept(const struct scan *scan, struct bytes key)
 {
-    const struct kiwi_buffer *kept = &scan->sources->decided;
+    const struct scan_sources *sources = scan->sources;
+    const uint8_t             *kept;
 
-    return scan->sources->has_decided && kept->size == key.size
-        && (key.size == 0 || memcmp(kept->data, key.data, key.size) == 0);
+    if (!sources->has_decided || sources->decided_bytes != key.size)
+        return false;
+    kept = sources->decided_row ? scan->bytes + scan->rows[scan->row_count - 1].key_offset
+                                : sources->decided.data;
+    if (key.size < 8)
+        return key.size == 0 || memcmp(kept, key.data, key.size) == 0;
+    /* Neighbours differ at the end, so one look there usually tells. */
+    if (memcmp(kept + key.size - 8, key.data + key.size - 8, 8) != 0)
+        return false;
+    return memcmp(kept, key.data, key.size - 8) == 0;
+}
+
+static enum kiwi_status entry_decide(struct scan *scan, const struct entry *entry)
+{
+    struct scan_sources *sources = scan->sources;
+
+    sources->has_decided = true;
+    sources->decided_bytes = entry->key.size;
+    sources->decided_row = entry->kind == ENTRY_PUT;
+    return sources->decided_row ? row_add(scan, entry) : key_keep(&sources->decided, entry->key);
 }
 
 /* Going up, the first visible version of a key decides it. */
 static enum kiwi_status entry_forward(struct scan *scan, const struct entry *entry)
 {
-    if (is_kept(scan, entry->key))
-        return KIWI_OK;
-    if (entry->kind == ENTRY_PUT)
-        TRY(row_add(scan, entry));
-    scan->sources->has_decided = true;
-    return key_keep(&scan->sources->decided, entry->key);
+    return is_kept(scan, entry->key) ? KIWI_OK : entry_decide(scan, entry);
 }
 
 /* Going down, versions come oldest first: each visible one replaces the one before. */
@@ -376,10 +393,7 @@ static enum kiwi_status entry_backward(struct scan *scan, const struct entry *en
     }
     sources->candidate_row = scan->row_count;
     sources->candidate_bytes = scan->bytes_used;
-    if (entry->kind == ENTRY_PUT)
-        TRY(row_add(scan, entry));
-    sources->has_decided = true;
-    return key_keep(&sources->decided, entry->key);
+    return entry_decide(scan, entry);
 }
 
 static enum iter_state rows_collect(struct shard *shard, struct scan *scan, enum iter_state state,
@@ -449,8 +463,11 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
     if ((scan->status = status) != KIWI_OK)
         return FILL_FAILED;
     if (sources->has_decided) {
-        scan->status = key_keep(&scan->position, bytes_of(sources->decided.data,
-                                                          sources->decided.size));
+        const void *key = sources->decided_row
+                        ? scan->bytes + scan->rows[scan->row_count - 1].key_offset
+                        : (const uint8_t *)sources->decided.data;
+
+        scan->status = key_keep(&scan->position, bytes_of(key, sources->decided_bytes));
         scan->from_edge = scan->is_inclusive = false;
     }
     return scan->status == KIWI_OK ? FILL_DONE : FILL_FAILED;
@@ -504,7 +521,10 @@ void scan_run(struct shard *shard, struct scan *scan, struct context *executor)
         scan_return(scan, executor);
         return;
     }
-    assert(scan->blocks_missing == 0);
+    /* A fill that failed may have wanted blocks before: nobody has started to read them. */
+    assert(fill == FILL_FAILED || scan->blocks_missing == 0);
+    scan->block_count -= scan->blocks_missing;
+    scan->blocks_missing = 0;
     if (scan->sources != NULL)
         blocks_keep(shard, scan);
     if (scan->version != NULL) {

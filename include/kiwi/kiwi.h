@@ -256,6 +256,9 @@ void             kiwi_iterator_close(struct kiwi_iterator *iterator); /* NULL is
 enum kiwi_status kiwi_iterator_refresh(struct kiwi_iterator *iterator,
                                        struct kiwi_snapshot *snapshot);
 
+/* How many rows the next seek is likely to be followed by; sizes what it fetches at once. 0: unknown. */
+void kiwi_iterator_row_hint(struct kiwi_iterator *iterator, uint32_t rows);
+
 /* Blocking moves. KIWI_OK: at a row. KIWI_NOT_FOUND: past either end. */
 enum kiwi_status kiwi_iterator_seek(struct kiwi_iterator *iterator, struct kiwi_slice key);
 enum kiwi_status kiwi_iterator_seek_before(struct kiwi_iterator *iterator, struct kiwi_slice key);

@@ -29,7 +29,7 @@ struct Filled {
 };
 
 /* The slot has its chunks already: what the second and every later memtable of a shard sees. */
-void Insert(benchmark::State &state, memtable_shape shape)
+void Insert(benchmark::State &state, memtable_shape shape, bool ahead = false)
 {
     Filled filled(state, shape);
     double bytes = 0;
@@ -38,7 +38,10 @@ void Insert(benchmark::State &state, memtable_shape shape)
         state.PauseTiming();
         memtable_work_empty(filled.work);
         state.ResumeTiming();
-        memtable_work_fill(filled.work);
+        if (ahead)
+            memtable_work_fill_ahead(filled.work);
+        else
+            memtable_work_fill(filled.work);
         bytes = static_cast<double>(memtable_work_bytes(filled.work));
     }
     state.counters["time_per_record"] = benchmark::Counter(
@@ -126,6 +129,8 @@ void Walk(benchmark::State &state)
 }
 
 BENCHMARK_CAPTURE(Insert, user, SHAPE_USER)->Arg(100000)->Arg(1000000)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Insert, user_prefetched, SHAPE_USER, true)->Arg(1000000)
     ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(Insert, tied, SHAPE_TIED)->Arg(1000000)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(Insert, ascending, SHAPE_ASCENDING)->Arg(1000000)

@@ -12,6 +12,7 @@
 
 #define KEY_BYTES       24u
 #define VALUE_BYTES_MAX 4096u
+#define PUTS_AHEAD      3u
 
 struct work_key {
     uint8_t  bytes[KEY_BYTES];
@@ -136,6 +137,16 @@ void memtable_work_fill(struct memtable_work *work)
 {
     for (uint64_t i = 0; i < work->count; i++)
         memtable_work_update(work, i, work->value_bytes);
+}
+
+void memtable_work_fill_ahead(struct memtable_work *work)
+{
+    for (uint64_t i = 0; i < work->count; i++) {
+        uint64_t ahead = i + PUTS_AHEAD < work->count ? i + PUTS_AHEAD : i;
+
+        memtable_prefetch_put(work->memtable, work->keys[ahead].hash, key_at(work, ahead));
+        memtable_work_update(work, i, work->value_bytes);
+    }
 }
 
 uint64_t memtable_work_hit(const struct memtable_work *work, uint64_t number)

@@ -22,6 +22,7 @@ struct memtable_work *memtable_work_open(uint64_t count, uint32_t value_bytes,
 void     memtable_work_close(struct memtable_work *work);
 void     memtable_work_empty(struct memtable_work *work); /* a new memtable in the same slot */
 void     memtable_work_fill(struct memtable_work *work);  /* inserts all keys */
+void     memtable_work_fill_ahead(struct memtable_work *work); /* and prefetches a few puts ahead */
 /* From now on key `number` is another: taken in turn, the records lie anywhere in memory. */
 void     memtable_work_shuffle(struct memtable_work *work);
 /* One operation on key `number`, hashed before; returns something, to keep it from vanishing. */

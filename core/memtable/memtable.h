@@ -23,8 +23,8 @@ void                      memtable_slot_close(struct memtable_slot *slot); /* NU
 /* Memory the slot holds: in use by its memtable and kept for the next. */
 uint64_t                  memtable_slot_bytes(const struct memtable_slot *slot);
 /* Takes and touches one more chunk while less than bytes are kept for the next memtable; false when
- * there is enough, or no more. A first touch may take milliseconds: call it outside the token, before
- * the slot has a memtable. */
+ * there is enough, or no more. A first touch may take milliseconds: call it outside the token,
+ * before the slot has a memtable. */
 bool                      memtable_slot_prepare(struct memtable_slot *slot, uint64_t bytes);
 /* Gives back what is kept for the next memtable. */
 void                      memtable_slot_trim(struct memtable_slot *slot);
@@ -57,6 +57,8 @@ bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes k
 void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
 /* And what comes second, the record; for many lookups at once, when the first has had time. */
 void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash);
+/* For a put that is a few operations away: while new keys stream in, the list's blocks too. */
+void memtable_prefetch_put(const struct memtable *memtable, uint64_t hash, struct bytes key);
 
 void         memtable_freeze(struct memtable *memtable);
 uint64_t     memtable_bytes(const struct memtable *memtable);       /* memory taken, all of it */

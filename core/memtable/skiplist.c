@@ -163,8 +163,9 @@ static inline void block_prefetch(const struct block *block, bool is_bottom)
         __builtin_prefetch(lines + at);
 }
 
-struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
-                                    uint64_t sequence)
+/* The bottom block where (key, sequence) is or belongs; fetched, not yet looked at. */
+static const struct block *bottom_find(const struct skiplist *list, struct bytes key,
+                                       uint64_t sequence)
 {
     const struct block *block = block_at(list, list->top);
     uint32_t            ties;
@@ -173,7 +174,21 @@ struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes ke
         block = block_at(list, block->children[block_child(list, block, key, sequence, &ties)]);
         block_prefetch(block, level == 1);
     }
+    return block;
+}
+
+struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
+                                    uint64_t sequence)
+{
+    const struct block *block = bottom_find(list, key, sequence);
+    uint32_t            ties;
+
     return (struct skiplist_place){ block, block_lower(list, block, key, sequence, &ties) };
+}
+
+void skiplist_prefetch(const struct skiplist *list, struct bytes key)
+{
+    (void)bottom_find(list, key, SEQUENCE_MAX);
 }
 
 static void ties_note(struct skiplist *list, struct block *block, uint32_t ties)

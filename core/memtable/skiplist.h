@@ -62,6 +62,9 @@ MUST_USE enum kiwi_status skiplist_open(struct skiplist *list, struct arena *are
 struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
                                     uint64_t sequence);
 
+/* Brings the bottom block where key belongs into the processor's cache. */
+void skiplist_prefetch(const struct skiplist *list, struct bytes key);
+
 /*
  * Inserting is several steps, so that nothing is half done when memory ends: find the way, reserve
  * skiplist_insert_bytes in the arena, insert. Nothing else may be inserted in between. The way has

@@ -85,6 +85,8 @@ static void world_put(struct world *world)
     default:
         break;
     }
+    if (dice_below(&world->dice, 4) == 0)
+        memtable_prefetch_put(world->memtable, hash_of(world->run, entry.key), entry.key);
     assert_int_equal(memtable_put(world->memtable, hash_of(world->run, entry.key), &entry,
                                   world->newest_snapshot), KIWI_OK);
     model_put(&world->model, &entry, world->newest_snapshot);

@@ -20,6 +20,9 @@ static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits i
 #define QUIET_PART       8u          /* quiet: less than 1/8 memtable a second */
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
+#define RETRY_FIRST_NS   10000000u   /* doubled with each failure in a row, up to RETRY_NS */
+#define RETRY_FULL_NS    100000000u  /* between two tries to write the manifest on a full disk */
+#define FAILURES_MAX     3u          /* in a row, before writers and waiters are told */
 
 void background_wake(struct shard *shard)
 {
@@ -81,8 +84,10 @@ static enum kiwi_status active_open(struct shard *shard, struct bytes prefix)
         memory_free(next);
         return status;
     }
-    next->sequence_min = shard->sequence + 1;
-    next->sequence_last = shard->sequence;
+    /* While the log is replayed, shard->sequence is not that of the entry at hand. */
+    next->sequence_last = shard->is_recovering && shard->active_frozen != NULL
+                        ? shard->active_frozen->sequence_last : shard->sequence;
+    next->sequence_min = next->sequence_last + 1;
     shard->active = next->memtable;
     shard->active_frozen = next;
     return KIWI_OK;
@@ -126,11 +131,16 @@ void flush_wait(struct shard *shard, struct flush_waiter *waiter)
         shard->wants_runner = true;
     /* What failed before may succeed now: the waiter is told of an attempt of its own. */
     shard->flush_status = KIWI_OK;
+    shard->flush_failures = 0;
     shard->flush_retry_ns = 0;
     if (waiter->then_compact) {
         shard->compaction_status = KIWI_OK;
+        shard->compaction_failures = 0;
         shard->compaction_retry_ns = 0;
     }
+    for (uint32_t i = 0; i < SHARD_FLUSH_MAX; i++)
+        shard->flushes[i].write_retry_ns = 0;
+    shard->compaction.write_retry_ns = 0;
     waiter->sequence = shard->sequence;
     waiter->next = shard->flush_waiters;
     shard->flush_waiters = waiter;
@@ -295,6 +305,11 @@ static void manifest_request_done(struct io_request *request)
     uint32_t            next = request->reserved + 1u;
 
     running->write_status = request->status;
+    if (request->status == KIWI_FULL) {
+        running->write_is_full = true;
+        running->write_next = request->reserved;
+        return;
+    }
     if (request->status != KIWI_OK || next == write->count) {
         running->write_done = true;
         return;
@@ -323,8 +338,10 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
         all = false;
         /* Asking costs the peer's token while we hold ours: only if it is free this instant. */
         if (shard_try_enter(peer)) {
-            if (peer->stopped == KIWI_OK)
+            if (wal_status(peer->wal) == KIWI_OK)
                 commit_dispatch(peer, runner, true);
+            else if (wal_durable_sequence(peer->wal) < frozen->needs_durable[i])
+                shard->stopped = KIWI_STOPPED; /* it never will be: this memtable cannot be flushed */
             shard_leave(peer, runner);
         }
     }
@@ -372,6 +389,8 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
     }
     running->is_publishing = true;
     running->write_done = false;
+    running->write_is_full = false;
+    running->write_retry_ns = UINT64_MAX;
     running->write_status = KIWI_OK;
     running->runner = runner;
     running->write.requests[0].reserved = 0;
@@ -406,6 +425,28 @@ static void publish_finish(struct shard *shard, struct running_job *running)
     running->state = JOB_RUNNABLE;
     shard->pick_is_stale = true;
     admission_update(shard);
+}
+
+/* There was no room for the manifest. What is to be written is still at hand and nothing else may be
+ * published before it, so the same write goes again until there is room. */
+static void publish_again(struct shard *shard, struct running_job *running, uint64_t now)
+{
+    bool is_flush = job_kind(running->job) == JOB_FLUSH;
+
+    if (shard->is_closing) {
+        running->write_is_full = false;
+        running->write_done = true;
+        return;
+    }
+    if (running->write_retry_ns == UINT64_MAX)
+        running->write_retry_ns = now + RETRY_FULL_NS;
+    if (now < running->write_retry_ns) {
+        *(is_flush ? &shard->flush_status : &shard->compaction_status) = KIWI_FULL;
+        return;
+    }
+    running->write_is_full = false;
+    running->write_retry_ns = UINT64_MAX;
+    io_queue_add(running->runner->queue, &running->write.requests[running->write_next]);
 }
 
 /* ---- the end of a job, inside ---- */
@@ -489,6 +530,7 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
     bool              is_flush = job_kind(running->job) == JOB_FLUSH;
     enum kiwi_status *kept = is_flush ? &shard->flush_status : &shard->compaction_status;
     uint64_t         *retry_ns = is_flush ? &shard->flush_retry_ns : &shard->compaction_retry_ns;
+    uint32_t         *failures = is_flush ? &shard->flush_failures : &shard->compaction_failures;
     struct io_file   *file;
     uint64_t          file_id;
 
@@ -499,14 +541,17 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
         while (job_file_take_back(running->job, &file, &file_id))
             file_give(shard, file, file_id, runner);
         if (status != KIWI_CLOSED) {
-            *kept = status;
-            *retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+            *retry_ns = io_now_ns(shard->options.io)
+                      + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
+            if (++*failures >= FAILURES_MAX)
+                *kept = status;
         }
         for (uint32_t i = 0; i < running->input_count; i++)
             running->inputs[i]->is_flushing = false;
         shard->pick_is_stale = true;
     } else {
         *kept = KIWI_OK;
+        *failures = 0;
     }
     job_close(running->job);
     running->job = NULL;
@@ -592,6 +637,8 @@ static void turn_inside(struct shard *shard, struct context *runner)
 
         if (running->job == NULL)
             continue;
+        if (running->is_publishing && running->write_is_full)
+            publish_again(shard, running, now);
         if (running->is_publishing && running->write_done)
             publish_finish(shard, running);
         else if (!running->is_publishing && running->state == JOB_PUBLISH)
@@ -686,6 +733,8 @@ uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns)
             continue;
         if (running->is_publishing && running->write_done)
             due = now_ns;
+        else if (running->is_publishing && running->write_is_full)
+            due = min_u64(due, now_ns + 10 * RETRY_SOON_NS);
         else if (!running->is_publishing && running->state != JOB_WAITING)
             due = min_u64(due, now_ns + RETRY_SOON_NS);
     }

@@ -81,7 +81,8 @@ static void lead_hand_over(struct shard *shard, struct context *context)
 
 void commit_dispatch(struct shard *shard, struct context *executor, bool is_forced)
 {
-    while (shard->stopped == KIWI_OK && wal_staged_bytes(shard->wal) > 0
+    /* Also in a shard that is stopped for another reason: somebody may wait for what is staged. */
+    while (wal_status(shard->wal) == KIWI_OK && wal_staged_bytes(shard->wal) > 0
            && wal_groups_out(shard->wal) < WAL_GROUPS_IN_FLIGHT) {
         struct waiter    *staged = first_staged_waiter(shard);
         struct wal_group *group;
@@ -181,7 +182,7 @@ void commit_staged(struct shard *shard, struct context *executor)
 
 uint64_t commit_timer_ns(const struct shard *shard)
 {
-    if (shard->stopped != KIWI_OK)
+    if (wal_status(shard->wal) != KIWI_OK)
         return UINT64_MAX;
     if (shard->runner_was_rung && wal_groups_out(shard->wal) == 0)
         return 0;
@@ -198,7 +199,7 @@ void commit_timer_run(struct shard *shard, struct context *runner)
 {
     uint64_t now = io_now_ns(shard->options.io);
 
-    if (shard->stopped != KIWI_OK)
+    if (wal_status(shard->wal) != KIWI_OK)
         return;
     if (wal_staged_bytes(shard->wal) > 0) {
         bool is_old = shard->log_deadline_ns != 0 && shard->log_deadline_ns <= now;

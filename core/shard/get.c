@@ -107,9 +107,9 @@ static void get_end(struct shard *shard, struct kiwi_op *op, enum kiwi_status st
         struct op_state *state = op_state(op);
         struct waiter   *waiter = (struct waiter *)(void *)&state->waiter;
 
-        if (shard->stopped != KIWI_OK) { /* it will never be durable */
-            op_finish(op, FAIL(KIWI_STOPPED, "shard %u of %s: what was read is not durable, and writes "
-                               "are stopped", shard->index, shard->directory), executor);
+        if (wal_status(shard->wal) != KIWI_OK) { /* it will never be durable */
+            op_finish(op, FAIL(KIWI_STOPPED, "shard %u of %s: what was read is not durable, and its "
+                               "log has failed", shard->index, shard->directory), executor);
             return;
         }
         *waiter = (struct waiter){ .sequence = op->sequence, .op = op };

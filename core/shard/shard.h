@@ -94,6 +94,9 @@ struct running_job {
     struct context        *runner;
     enum kiwi_status       write_status;
     bool                   write_done;
+    bool                   write_is_full;  /* no room for the manifest: the same write again later */
+    uint32_t               write_next;     /* request that goes again */
+    uint64_t               write_retry_ns; /* when; UINT64_MAX: not decided */
 };
 
 struct shard_options {
@@ -176,7 +179,8 @@ struct shard {
     bool              wants_runner;                /* frozen memtables or picks changed */
     bool              pick_is_stale;
     bool              is_closing;
-    enum kiwi_status  flush_status, compaction_status; /* of the last one that ended */
+    enum kiwi_status  flush_status, compaction_status; /* not OK: it failed several times in a row */
+    uint32_t          flush_failures, compaction_failures; /* in a row */
     uint64_t          flush_retry_ns, compaction_retry_ns; /* no new ones before, after one failed */
     uint64_t          due_ns;                      /* the runner's: when it must come again */
     uint64_t          debt_bytes;

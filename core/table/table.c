@@ -271,6 +271,6 @@ enum kiwi_status table_block_check(const struct table *table, struct block_ref r
     }
     if (wrong == NULL)
         return KIWI_OK;
-    return FAIL(KIWI_CORRUPT, "%s: block at %" PRIu64 ", %u bytes: %s", io_file_path(table->file),
-                ref.offset, ref.bytes, wrong);
+    return FAIL(KIWI_CORRUPT, "%s: block at offset %" PRIu64 ", %u bytes: %s",
+                io_file_path(table->file), ref.offset, ref.bytes, wrong);
 }

@@ -265,11 +265,15 @@ void operation_wait(struct kiwi_context *context, struct kiwi_op *op)
 /* ---- submit and poll ---- */
 
 #define SUBMIT_WINDOW 64u /* operations whose memory is fetched ahead together */
+#define RECORDS_AHEAD 8u  /* how far ahead of running their records are fetched */
 
 /* All operations of a window that belong to one shard, in one visit. */
 static void window_run(struct shard *shard, struct kiwi_op **ops, uint32_t count,
                        struct context *engine)
 {
+    struct kiwi_op *mine[SUBMIT_WINDOW];
+    uint32_t        mine_count = 0;
+
     if (!shard_try_enter(shard)) {
         for (uint32_t i = 0; i < count; i++)
             if (ops[i] != NULL && ops[i]->shard == shard->index)
@@ -278,10 +282,16 @@ static void window_run(struct shard *shard, struct kiwi_op **ops, uint32_t count
     }
     for (uint32_t i = 0; i < count; i++)
         if (ops[i] != NULL && ops[i]->shard == shard->index)
-            shard_op_prefetch(shard, ops[i]);
-    for (uint32_t i = 0; i < count; i++)
-        if (ops[i] != NULL && ops[i]->shard == shard->index)
-            shard_op_run(shard, ops[i], engine);
+            mine[mine_count++] = ops[i];
+    for (uint32_t i = 0; i < mine_count; i++)
+        shard_op_prefetch(shard, mine[i]);
+    for (uint32_t i = 0; i < min_u64(mine_count, RECORDS_AHEAD); i++)
+        shard_op_prefetch_record(shard, mine[i]);
+    for (uint32_t i = 0; i < mine_count; i++) {
+        if (i + RECORDS_AHEAD < mine_count)
+            shard_op_prefetch_record(shard, mine[i + RECORDS_AHEAD]);
+        shard_op_run(shard, mine[i], engine);
+    }
     shard_leave(shard, engine);
 }
 

@@ -120,3 +120,15 @@ void shard_op_prefetch(const struct shard *shard, const struct kiwi_op *op)
     cache_prefetch(shard->cache, hash);
     memtable_prefetch(shard->active, hash);
 }
+
+void shard_op_prefetch_record(const struct shard *shard, const struct kiwi_op *op)
+{
+    uint64_t hash = op_state_const(op)->hash;
+
+    if (op->verb == KIWI_GET) {
+        cache_prefetch_record(shard->cache, hash);
+        memtable_prefetch_record(shard->active, hash);
+    } else {
+        memtable_prefetch_put(shard->active, hash, bytes_of(op->key.data, op->key.size));
+    }
+}

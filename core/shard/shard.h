@@ -233,7 +233,9 @@ void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor);
 void get_run(struct shard *shard, struct kiwi_op *op, struct context *executor);
 void get_resume(struct shard *shard, struct kiwi_op *op, struct context *executor);
 void scan_run(struct shard *shard, struct scan *scan, struct context *executor);
+/* In two steps, some operations apart: the lines of the indexes, then what those point to. */
 void shard_op_prefetch(const struct shard *shard, const struct kiwi_op *op);
+void shard_op_prefetch_record(const struct shard *shard, const struct kiwi_op *op);
 
 /* One entry of a batch. */
 struct batch_entry { struct entry entry; uint64_t hash; };

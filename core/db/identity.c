@@ -1,6 +1,6 @@
 /*
- * identity.c: the file IDENTITY: that this directory is a database, which one, in which format, over
- * how many shards. A msgpack map behind 8 magic bytes, closed by a checksum.
+ * identity.c: the file IDENTITY: that this directory is a database, which one, in which format,
+ * over how many shards. A msgpack map behind 8 magic bytes, closed by a checksum.
  */
 #include "core/db/db.h"
 
@@ -101,7 +101,8 @@ static enum kiwi_status identity_check(const char *path, const uint8_t *data, si
             field_take(identity, &unpacked.data.via.map.ptr[i]);
     msgpack_unpacked_destroy(&unpacked);
     if (identity->version != IDENTITY_VERSION)
-        return FAIL(KIWI_UNSUPPORTED, "%s: format version %" PRIu64 "; this library reads version %u",
+        return FAIL(KIWI_UNSUPPORTED,
+                    "%s: format version %" PRIu64 "; this library reads version %u",
                     path, identity->version, IDENTITY_VERSION);
     if (!identity->has_id || identity->shard_count == 0
         || identity->shard_count > KIWI_SHARD_COUNT_MAX)
@@ -109,9 +110,27 @@ static enum kiwi_status identity_check(const char *path, const uint8_t *data, si
     return KIWI_OK;
 }
 
+static enum kiwi_status shard_find(void *context, const char *name)
+{
+    bool *found = context;
+
+    *found |= strncmp(name, "shard-", 6) == 0;
+    return KIWI_OK;
+}
+
+/* IDENTITY is durable before the first shard is made: shards without it are somebody's data. */
+static enum kiwi_status shards_refuse(struct kiwi_db *db, const char *path)
+{
+    bool found = false;
+
+    TRY(io_directory_list(db->io, db->directory, shard_find, &found));
+    return found ? FAIL(KIWI_CORRUPT, "%s is missing, and there are shards beside it", path) : KIWI_OK;
+}
+
 static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_options *options,
                                         const char *path, struct identity *identity)
 {
+    TRY(shards_refuse(db, path));
     *identity = (struct identity){ .version = IDENTITY_VERSION, .has_id = true };
     identity->shard_count = options->shard_count != 0 ? options->shard_count
                           : min_u64(thread_cpu_count(), options->memory_bytes >> 20);
@@ -163,7 +182,8 @@ enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *op
     memory_free(data);
     TRY(status);
     if (options->shard_count != 0 && options->shard_count != identity.shard_count)
-        return FAIL(KIWI_INVALID, "%s was created with %" PRIu64 " shards; shard_count is %u (0 takes "
+        return FAIL(KIWI_INVALID,
+                    "%s was created with %" PRIu64 " shards; shard_count is %u (0 takes "
                     "what is there)", db->directory, identity.shard_count, options->shard_count);
     db->database = identity.id;
     db->hash_seed = identity.hash_seed;

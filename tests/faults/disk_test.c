@@ -1,8 +1,9 @@
 /*
  * disk_test.c: the simulated disk fails, lies in what it reads, and fills up.
  *
- * Goal: whatever fails, what was acknowledged is there, no read shows other bytes, errors say where,
- * and what can go on goes on. Method: random work with a ledger of what may stand under each key.
+ * Goal: whatever fails, what was acknowledged is there, no read shows other bytes, errors say
+ * where, and what can go on goes on. Method: random work with a ledger of what may stand under
+ * each key.
  */
 #include <setjmp.h>
 #include <stdarg.h>

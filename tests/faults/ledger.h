@@ -1,8 +1,8 @@
 /*
  * ledger.h: what may stand under each key when writes can fail.
  *
- * Rules    an acknowledged write replaces all that may have stood there; a failed one may stand there
- *          or not. The keys of a batch show its version all or none.
+ * Rules    an acknowledged write replaces all that may have stood there; a failed one may stand
+ *          there or not. The keys of a batch show its version all or none.
  */
 #pragma once
 

@@ -3,7 +3,8 @@
  *
  * 1,000 durable puts with up to 64 outstanding; each completes twice: visible, then durable.
  *
- *   cc event_loop.c $(pkg-config --cflags --libs kiwi) -o event_loop && ./event_loop /tmp/example-db
+ *   cc event_loop.c $(pkg-config --cflags --libs kiwi) -o event_loop && ./event_loop
+ *   /tmp/example-db
  */
 #include <stdio.h>
 #include <stdlib.h>

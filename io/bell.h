@@ -51,8 +51,8 @@ static inline void bell_call(struct bell *bell, struct io_queue *queue)
                   atomic_exchange_explicit(&bell->state, BELL_CALLED, memory_order_seq_cst));
 }
 
-/* Sleeps until rung or called, until a request of the queue finishes, or timeout_ns. Returns at once
- * when the mailbox is not empty or a call came since the last wait. */
+/* Sleeps until rung or called, until a request of the queue finishes, or timeout_ns. Returns at
+ * once when the mailbox is not empty or a call came since the last wait. */
 static inline void bell_wait(struct bell *bell, struct mailbox *box, struct io_queue *queue,
                              bool always_in_queue, uint64_t timeout_ns)
 {

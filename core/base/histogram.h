@@ -2,7 +2,8 @@
  * histogram.h: latencies without allocation, in the public struct kiwi_latency.
  *
  * Buckets  log-linear, 32 per power of two: bucket = value below 64, then (exponent, top 5 bits).
- *          As in HdrHistogram, with fewer digits. Error at most 1/32. Two histograms add by summing.
+ *          As in HdrHistogram, with fewer digits. Error at most 1/32. Two histograms add by
+ *          summing.
  * Thread   one writer; merging reads a copy.
  */
 #pragma once

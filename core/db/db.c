@@ -84,7 +84,8 @@ static enum kiwi_status shards_open(struct kiwi_db *db)
     return KIWI_OK;
 }
 
-/* Parts of batches that other shards lost were dropped: makes the verdict final (see recovery.c). */
+/* Parts of batches that other shards lost were dropped: makes the verdict final (see recovery.c).
+ * */
 static enum kiwi_status drops_settle(struct kiwi_db *db)
 {
     struct kiwi_context *context;
@@ -275,8 +276,8 @@ void kiwi_context_close(struct kiwi_context *context)
     kiwi_detach(context);
     while (context->engine.outstanding > 0)
         (void)kiwi_poll(context, done, ARRAY_COUNT(done), KIWI_FOREVER);
-    /* Whoever posted a result here was inside a shard, and rings the bell after it: once every token
-     * was ours, nobody touches this context any more. */
+    /* Whoever posted a result here was inside a shard, and rings the bell after it: once every
+     * token was ours, nobody touches this context any more. */
     for (uint32_t i = 0; i < context->db->shard_count; i++) {
         shard_enter(context->db->shards[i]);
         shard_leave(context->db->shards[i], NULL);

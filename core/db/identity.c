@@ -124,7 +124,9 @@ static enum kiwi_status shards_refuse(struct kiwi_db *db, const char *path)
     bool found = false;
 
     TRY(io_directory_list(db->io, db->directory, shard_find, &found));
-    return found ? FAIL(KIWI_CORRUPT, "%s is missing, and there are shards beside it", path) : KIWI_OK;
+    if (!found)
+        return KIWI_OK;
+    return FAIL(KIWI_CORRUPT, "%s is missing, and there are shards beside it", path);
 }
 
 static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_options *options,

@@ -1,9 +1,9 @@
 /*
  * iterator.c: one ordered walk over all shards at one cut.
  *
- * Every shard fills a chunk of rows in the direction of the walk (core/shard/scan.c); the walk shows
- * the smallest (going down: largest) row of all chunks. A chunk that runs out is filled again. Most
- * moves touch no shard at all.
+ * Every shard fills a chunk of rows in the direction of the walk (core/shard/scan.c); the walk
+ * shows the smallest (going down: largest) row of all chunks. A chunk that runs out is filled
+ * again. Most moves touch no shard at all.
  */
 #include "core/db/db.h"
 

@@ -1,11 +1,11 @@
 /*
- * admission.c: slows writers smoothly before queues fill, and says what of the shard's memory is for
- * caches: all but the active memtable, the frozen ones and the device buffers. The shares are fixed:
- * a cache that gives way whenever a memtable freezes would forget, under the token, what it must
- * read again a moment later.
+ * admission.c: slows writers smoothly before queues fill, and says what of the shard's memory is
+ * for caches: all but the active memtable, the frozen ones and the device buffers. The shares are
+ * fixed: a cache that gives way whenever a memtable freezes would forget, under the token, what it
+ * must read again a moment later.
  *
- * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the bucket
- * that turns "so many nanoseconds per KiB" into a delay for each write.
+ * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the
+ * bucket that turns "so many nanoseconds per KiB" into a delay for each write.
  */
 #include "core/shard/shard.h"
 

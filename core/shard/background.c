@@ -206,7 +206,8 @@ static struct job_options job_options_of(struct shard *shard, uint64_t *snapshot
         .table_bytes = shard->options.options.table_bytes,
         .filter_bits_tiered = 14,
         .filter_bits_last = 10,
-        .window_bytes = min_u64(256u << 10, max_u64(shard->memtable_limit / 16 / 4096 * 4096, 32768)),
+        .window_bytes = min_u64(256u << 10,
+                                max_u64(shard->memtable_limit / 16 / 4096 * 4096, 32768)),
         .snapshots = snapshots,
         .snapshot_count = shard->snapshot_count,
         .block_done = block_warm,
@@ -341,14 +342,16 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
             if (wal_status(peer->wal) == KIWI_OK)
                 commit_dispatch(peer, runner, true);
             else if (wal_durable_sequence(peer->wal) < frozen->needs_durable[i])
-                shard->stopped = KIWI_STOPPED; /* it never will be: this memtable cannot be flushed */
+                /* it never will be: this memtable cannot be flushed */
+                shard->stopped = KIWI_STOPPED;
             shard_leave(peer, runner);
         }
     }
     return all;
 }
 
-/* The shard stops. What the versions have taken over stays theirs; the job ends at its next step. */
+/* The shard stops. What the versions have taken over stays theirs; the job ends at its next step.
+ * */
 static void publish_failed(struct shard *shard, struct running_job *running,
                            enum kiwi_status status, bool is_applied)
 {
@@ -427,8 +430,8 @@ static void publish_finish(struct shard *shard, struct running_job *running)
     admission_update(shard);
 }
 
-/* There was no room for the manifest. What is to be written is still at hand and nothing else may be
- * published before it, so the same write goes again until there is room. */
+/* There was no room for the manifest. What is to be written is still at hand and nothing else may
+ * be published before it, so the same write goes again until there is room. */
 static void publish_again(struct shard *shard, struct running_job *running, uint64_t now)
 {
     bool is_flush = job_kind(running->job) == JOB_FLUSH;

@@ -6,8 +6,8 @@
  * through its own queue, so nobody has to be woken to write it. A caller who is about to return
  * hands the lead to the first waiter of the staged group. What nobody waits for is written by the
  * runner, at least every 10 ms or 1 MiB.
- * When: at once while nothing is in flight; up to 4 groups in flight for blocking callers; a polling
- * caller lets a group grow to 64 KiB or 20 microseconds while another is in flight.
+ * When: at once while nothing is in flight; up to 4 groups in flight for blocking callers; a
+ * polling caller lets a group grow to 64 KiB or 20 microseconds while another is in flight.
  */
 #include "core/shard/shard.h"
 

@@ -14,7 +14,8 @@
 
 #define CONTEXT_SPIN_NS      2000u
 #define TURN_SLICE_BYTES     (64u << 10)
-#define TURN_SLICES_MAX      4u /* then the queue is looked at again: the log must not wait for merges */
+/* then the queue is looked at again: the log must not wait for merges */
+#define TURN_SLICES_MAX      4u
 
 enum kiwi_status context_init(struct context *context, struct io *io, struct shard **shards,
                               uint32_t shard_count, uint32_t depth, size_t buffers_bytes)

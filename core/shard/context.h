@@ -166,7 +166,8 @@ struct context {
     struct kiwi_op  *delayed, *delayed_last;   /* by resume time */
     bool             is_pollable;    /* it submits and polls: it may lead log groups at any time */
     bool             waits_in_log;   /* its one blocking write is staged: it may lead that group */
-    uint32_t         log_writes_out; /* groups in its queue: it must not go away before they are done */
+    /* groups in its queue: it must not go away before they are done */
+    uint32_t         log_writes_out;
     bool             wants_descriptor;
     bool             time_is_virtual; /* it passes only in the queue: sleeps there */
     uint64_t         turn_last_ns;

@@ -108,7 +108,8 @@ static void get_end(struct shard *shard, struct kiwi_op *op, enum kiwi_status st
         struct waiter   *waiter = (struct waiter *)(void *)&state->waiter;
 
         if (wal_status(shard->wal) != KIWI_OK) { /* it will never be durable */
-            op_finish(op, FAIL(KIWI_STOPPED, "shard %u of %s: what was read is not durable, and its "
+            op_finish(op, FAIL(KIWI_STOPPED,
+                               "shard %u of %s: what was read is not durable, and its "
                                "log has failed", shard->index, shard->directory), executor);
             return;
         }
@@ -369,7 +370,8 @@ static uint64_t sample_start_ns(struct shard *shard, const struct kiwi_op *op)
 {
     if (UNLIKELY(op->explain != NULL))
         return io_now_ns(shard->options.io);
-    if (LIKELY((++shard->sample & LATENCY_SAMPLE_MASK) != 0) || shard->options.options.statistics_off)
+    if (LIKELY((++shard->sample & LATENCY_SAMPLE_MASK) != 0)
+        || shard->options.options.statistics_off)
         return 0;
     return io_now_ns(shard->options.io);
 }

@@ -4,7 +4,8 @@
  *   admission ──► log (mapped tail) ──► memtable, record cache forgets ──► visible
  *       │ delay                                                             │ process, memory: done
  *       ▼                                                                   ▼ durable
- *   back to its context                                            waits for its log group (commit.c)
+ *   back to its context                                            waits for its log group
+ *   (commit.c)
  */
 #include "core/shard/shard.h"
 
@@ -13,7 +14,8 @@
 
 static enum kiwi_status write_refusal(const struct shard *shard)
 {
-    return FAIL(KIWI_STOPPED, "shard %u of %s: writes are stopped (%s) until the database is reopened",
+    return FAIL(KIWI_STOPPED,
+                "shard %u of %s: writes are stopped (%s) until the database is reopened",
                 shard->index, shard->directory, kiwi_status_text(shard->stopped));
 }
 
@@ -32,7 +34,8 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
     if (memtable_bytes(shard->active) < shard->memtable_limit)
         return KIWI_OK;
     if (shard->flush_status != KIWI_OK)
-        return FAIL(shard->flush_status, "shard %u of %s cannot flush (%s); writing resumes when it "
+        return FAIL(shard->flush_status,
+                    "shard %u of %s cannot flush (%s); writing resumes when it "
                     "can", shard->index, shard->directory, kiwi_status_text(shard->flush_status));
     background_wake(shard);
     *delay_ns = DELAY_MEMTABLE_NS;
@@ -54,7 +57,8 @@ enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
         *reason = KIWI_STALL_LOG;
         return KIWI_BUSY;
     case WAL_TOO_LARGE:
-        return FAIL(KIWI_TOO_LARGE, "a write of %llu bytes: the log of a shard takes at most %llu at once "
+        return FAIL(KIWI_TOO_LARGE,
+                    "a write of %llu bytes: the log of a shard takes at most %llu at once "
                     "(half its ring; raise log_bytes or memory_bytes)", (unsigned long long)bytes,
                     (unsigned long long)wal_ring_bytes(shard->wal) / 2);
     case WAL_NO_MEMORY:
@@ -88,7 +92,8 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
         *reason = KIWI_STALL_LOG;
         return KIWI_BUSY;
     case WAL_TOO_LARGE:
-        return FAIL(KIWI_TOO_LARGE, "a write of %u entries is larger than half the log ring (%llu bytes); "
+        return FAIL(KIWI_TOO_LARGE,
+                    "a write of %u entries is larger than half the log ring (%llu bytes); "
                     "raise log_bytes or memory_bytes", count,
                     (unsigned long long)wal_ring_bytes(shard->wal) / 2);
     case WAL_NO_MEMORY:

@@ -1,6 +1,6 @@
 /*
- * run_cursor.c: moves over the tables of a run. Whenever the cursor of one table is past its end (or
- * below the table's bound), the next table in the direction of the move takes over.
+ * run_cursor.c: moves over the tables of a run. Whenever the cursor of one table is past its end
+ * (or below the table's bound), the next table in the direction of the move takes over.
  */
 #include "core/shard/run_cursor.h"
 

@@ -323,7 +323,8 @@ static enum iter_state merge_feed(struct shard *shard, struct scan *scan, enum i
     struct iter *merged = merge_iter(scan->sources->merge);
 
     while (state == ITER_WANTS_BLOCK) {
-        const uint8_t *block = block_find(shard, scan, merged->wanted_table, merged->wanted, status);
+        const uint8_t *block = block_find(shard, scan, merged->wanted_table, merged->wanted,
+                                          status);
         if (block == NULL)
             return *status == KIWI_OK ? ITER_WANTS_BLOCK : ITER_FAILED;
         state = iter_supply(merged, block);
@@ -494,7 +495,7 @@ static void blocks_keep(struct shard *shard, struct scan *scan)
 }
 
 /* A flush may have been published while the device was read: memtables and version must be of the
- * same moment, so a fill always uses the present ones. What was read for other tables is of no use. */
+ * same moment, so a fill always uses the present ones. What was read for other tables is lost. */
 static void version_refresh(struct shard *shard, struct scan *scan)
 {
     if (scan->version == NULL || scan->version == version_present(shard->versions))

@@ -69,7 +69,8 @@ struct frozen {
     uint64_t              sequence_min;    /* everything in it is at or above */
     uint64_t              sequence_last;   /* newest in it */
     struct wal_position   log_position;    /* where the log of the next one starts */
-    uint64_t              needs_durable[KIWI_SHARD_COUNT_MAX]; /* of other shards, before publishing */
+    /* of other shards, before publishing */
+    uint64_t              needs_durable[KIWI_SHARD_COUNT_MAX];
     bool                  has_needs;
     uint32_t              scan_holds;      /* fills in progress that read it */
     bool                  is_flushing, is_flushed;
@@ -94,7 +95,8 @@ struct running_job {
     struct context        *runner;
     enum kiwi_status       write_status;
     bool                   write_done;
-    bool                   write_is_full;  /* no room for the manifest: the same write again later */
+    /* no room for the manifest: the same write again later */
+    bool                   write_is_full;
     uint32_t               write_next;     /* request that goes again */
     uint64_t               write_retry_ns; /* when; UINT64_MAX: not decided */
 };
@@ -147,8 +149,10 @@ struct shard {
     } lead;
     uint64_t          cut_sequence;                /* newest in a group that was cut */
     bool              runner_was_rung;             /* about staged bytes, until the next cut */
-    bool              wants_mark;                  /* durable records without a durable-up-to mark */
-    uint64_t          log_deadline_ns;             /* 0: nothing staged that must be synced by time */
+    /* durable records without a durable-up-to mark */
+    bool              wants_mark;
+    /* 0: nothing staged that must be synced by time */
+    uint64_t          log_deadline_ns;
     uint64_t          idle_since_ns;
     _Atomic uint64_t  durable_sequence;            /* mirror of the log's, for other shards */
 
@@ -179,9 +183,11 @@ struct shard {
     bool              wants_runner;                /* frozen memtables or picks changed */
     bool              pick_is_stale;
     bool              is_closing;
-    enum kiwi_status  flush_status, compaction_status; /* not OK: it failed several times in a row */
+    /* not OK: it failed several times in a row */
+    enum kiwi_status  flush_status, compaction_status;
     uint32_t          flush_failures, compaction_failures; /* in a row */
-    uint64_t          flush_retry_ns, compaction_retry_ns; /* no new ones before, after one failed */
+    /* no new ones before, after one failed */
+    uint64_t          flush_retry_ns, compaction_retry_ns;
     uint64_t          due_ns;                      /* the runner's: when it must come again */
     uint64_t          debt_bytes;
     uint64_t          pace_delay_until_ns;
@@ -204,8 +210,8 @@ struct shard {
 };
 
 /* ---- life ---- */
-/* Recovers everything of this shard up to, not including, cross-shard batches that other shards must
- * confirm; shard_open_finish, called after all shards were opened, resolves those. */
+/* Recovers everything of this shard up to, not including, cross-shard batches that other shards
+ * must confirm; shard_open_finish, called after all shards were opened, resolves those. */
 MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
 MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
 /* After kiwi_flush, when parts were dropped: makes the verdict final. Nobody else is there. */
@@ -257,8 +263,10 @@ void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t de
 void commit_wait(struct shard *shard, struct waiter *waiter);        /* joins in sequence order */
 void commit_dispatch(struct shard *shard, struct context *executor, bool is_forced);
 void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor);
-void commit_staged(struct shard *shard, struct context *executor);    /* an append nobody waits for */
-uint64_t commit_timer_ns(const struct shard *shard);                  /* next deadline, UINT64_MAX: none */
+/* an append nobody waits for */
+void commit_staged(struct shard *shard, struct context *executor);
+/* next deadline, UINT64_MAX: none */
+uint64_t commit_timer_ns(const struct shard *shard);
 void commit_timer_run(struct shard *shard, struct context *runner);
 enum kiwi_status commit_seal(struct shard *shard, struct context *context); /* at close */
 
@@ -272,10 +280,12 @@ void     background_cancel(struct shard *shard, struct context *runner); /* befo
 uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns);
 uint64_t background_left_bytes(const struct shard *shard);            /* still to be merged */
 void     flush_wait(struct shard *shard, struct flush_waiter *waiter);
-void     frozen_release(struct shard *shard, struct frozen *frozen);  /* frees when nobody needs it */
+/* frees when nobody needs it */
+void     frozen_release(struct shard *shard, struct frozen *frozen);
 
 /* ---- admission.c ---- */
-void admission_update(struct shard *shard);                           /* after each change of debt */
+/* after each change of debt */
+void admission_update(struct shard *shard);
 struct pick_options pick_options_of(const struct shard *shard);
 uint64_t memory_cache_bytes(const struct shard_options *options);
 

@@ -1,5 +1,6 @@
 /*
- * statistics.c: one shard's counters into the public picture. Inside the token, so it is consistent.
+ * statistics.c: one shard's counters into the public picture. Inside the token, so it is
+ * consistent.
  */
 #include "core/shard/shard.h"
 

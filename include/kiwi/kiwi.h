@@ -153,8 +153,10 @@ struct kiwi_op {
     uint8_t               durability; /* enum kiwi_durability; writes only */
     uint8_t               movement;   /* enum kiwi_movement; KIWI_ITERATE only */
     uint8_t               flags;      /* enum kiwi_flag */
-    struct kiwi_slice     key;        /* also the first key of KIWI_COMPACT; empty: from the start */
-    struct kiwi_slice     value;      /* KIWI_PUT; the last key of KIWI_COMPACT, empty: to the end */
+    /* also the first key of KIWI_COMPACT; empty: from the start */
+    struct kiwi_slice     key;
+    /* KIWI_PUT; the last key of KIWI_COMPACT, empty: to the end */
+    struct kiwi_slice     value;
     void                 *buffer;     /* KIWI_GET: the value is copied here */
     size_t                buffer_bytes;
     struct kiwi_snapshot *snapshot;   /* KIWI_GET: NULL reads the newest */
@@ -166,7 +168,8 @@ struct kiwi_op {
     /* out */
     enum kiwi_status status;          /* KIWI_TOO_SMALL: value_bytes says what the buffer needs */
     bool             is_visible_only; /* this completion is the first of two */
-    uint8_t          source;          /* KIWI_GET: enum kiwi_source, also without an explain block */
+    /* KIWI_GET: enum kiwi_source, also without an explain block */
+    uint8_t          source;
     uint8_t          level;
     uint32_t         shard;
     size_t           value_bytes;     /* KIWI_GET: size of the value, copied or not */
@@ -247,7 +250,8 @@ struct kiwi_iterator_options {
     uint8_t               flags;    /* KIWI_FLAG_NO_FILL */
 };
 
-/* options may be NULL. The iterator shows one unchanging cut until it is closed, unless refreshed. */
+/* options may be NULL. The iterator shows one unchanging cut until it is closed, unless refreshed.
+ * */
 enum kiwi_status kiwi_iterator_open(struct kiwi_context *context,
                                     const struct kiwi_iterator_options *options,
                                     struct kiwi_iterator **out);
@@ -256,7 +260,8 @@ void             kiwi_iterator_close(struct kiwi_iterator *iterator); /* NULL is
 enum kiwi_status kiwi_iterator_refresh(struct kiwi_iterator *iterator,
                                        struct kiwi_snapshot *snapshot);
 
-/* How many rows the next seek is likely to be followed by; sizes what it fetches at once. 0: unknown. */
+/* How many rows the next seek is likely to be followed by; sizes what it fetches at once. 0:
+ * unknown. */
 void kiwi_iterator_row_hint(struct kiwi_iterator *iterator, uint32_t rows);
 
 /* Blocking moves. KIWI_OK: at a row. KIWI_NOT_FOUND: past either end. */

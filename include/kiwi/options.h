@@ -19,7 +19,8 @@ extern "C" {
 enum kiwi_durability {
     KIWI_DURABILITY_DEFAULT = 0, /* in an operation: whatever the database was opened with */
     KIWI_DURABLE,                /* on stable media; survives power loss */
-    KIWI_PROCESS,                /* survives the death of the process; synced at least every 10 ms */
+    /* survives the death of the process; synced at least every 10 ms */
+    KIWI_PROCESS,
     KIWI_MEMORY,                 /* visible; lost with the process unless a later sync covered it */
 };
 
@@ -54,7 +55,8 @@ struct kiwi_options {
     uint32_t   level0_run_max;          /* runs in L0 before they are merged; 8 */
     uint32_t   level_run_max;           /* runs in a tiered level below L0; 8 */
     bool       statistics_off;          /* only to price the statistics themselves */
-    struct io *io;                      /* tests: a simulated backend, borrowed; NULL: from io_backend */
+    /* tests: a simulated backend, borrowed; NULL: from io_backend */
+    struct io *io;
 };
 
 struct kiwi_options kiwi_options_default(void);

@@ -58,7 +58,13 @@ struct kiwi_level_stats {
     uint64_t filter_false;          /* passed the filter, key was not there */
 };
 
-enum kiwi_tier { KIWI_TIER_RECORD = 0, KIWI_TIER_BLOCK, KIWI_TIER_INDEX, KIWI_TIER_FILTER, KIWI_TIER_COUNT };
+enum kiwi_tier {
+    KIWI_TIER_RECORD = 0,
+    KIWI_TIER_BLOCK,
+    KIWI_TIER_INDEX,
+    KIWI_TIER_FILTER,
+    KIWI_TIER_COUNT,
+};
 
 struct kiwi_tier_stats {
     uint64_t hits;

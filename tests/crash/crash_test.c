@@ -60,7 +60,8 @@ static enum kiwi_status step_put(struct script *script, bool is_delete)
 {
     struct world         *world = script->world;
     uint32_t              key = (uint32_t)chance_below(&script->chance, HISTORY_KEYS);
-    enum kiwi_durability  mode = chance_below(&script->chance, 4) == 0 ? KIWI_DURABLE : KIWI_PROCESS;
+    enum kiwi_durability  mode = chance_below(&script->chance, 4) == 0 ? KIWI_DURABLE
+                                                                       : KIWI_PROCESS;
     char                  room[24], value[1024];
     struct kiwi_slice     slice = history_key(key, 0, room);
     uint32_t              stamp = is_delete ? 0 : ++script->stamp;

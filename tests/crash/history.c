@@ -79,7 +79,7 @@ static void batches_judge(struct judge *judge, struct kiwi_context *context)
             fail_msg("%s: batch %u is there in part (shard %u: %s)", judge->label, write->batch,
                      write->shard, there ? "there" : "missing");
         if (!there && write->is_safe)
-            fail_msg("%s: batch %u was acknowledged and is lost (its part in shard %u, write %u of %u)",
+            fail_msg("%s: batch %u was acknowledged and is lost (shard %u, write %u of %u)",
                      judge->label, write->batch, write->shard, i, judge->history->count);
         known[write->batch] = true;
         judge->batch_there[write->batch] = there;

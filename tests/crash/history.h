@@ -1,5 +1,6 @@
 /*
- * history.h: what a scripted run wrote, in order, and whether a recovered database may look as it does.
+ * history.h: what a scripted run wrote, in order, and whether a recovered database may look as it
+ * does.
  *
  * Rules    every write acknowledged as safe (durable for a power cut, process for a kill) is there;
  *          the state of each shard is that after a prefix of its writes, except that a batch over
@@ -14,7 +15,8 @@
 #define HISTORY_BATCHES 600u
 
 struct history_write {
-    uint16_t key;       /* below HISTORY_KEYS: a plain key; else the marker of batch key - HISTORY_KEYS */
+    /* below HISTORY_KEYS: a plain key; else the marker of batch key - HISTORY_KEYS */
+    uint16_t key;
     uint16_t batch;     /* 0: none */
     uint32_t stamp;     /* 0: a delete */
     uint16_t name;      /* of a marker: the number in its name */

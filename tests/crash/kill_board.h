@@ -2,10 +2,10 @@
  * kill_board.h: what a process that will be killed has started and what was acknowledged to it, in
  * memory that outlives it.
  *
- * Rules    every key has one writer with one write in flight, so after the kill a key shows the last
- *          acknowledged version or the one started after it. The keys of a set are written by one
- *          batch and always show the same version. Keys in memory mode may show any older version
- *          down to what the last open found.
+ * Rules    every key has one writer with one write in flight, so after the kill a key shows the
+ *          last acknowledged version or the one started after it. The keys of a set are written by
+ *          one batch and always show the same version. Keys in memory mode may show any older
+ *          version down to what the last open found.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /*
  * kill_test.c: a process that writes from several threads is killed at a random moment.
  *
- * Goal: what was acknowledged to it in durable or process mode is there after the next open, batches
- * over several shards are whole, and nothing is there that it did not write. Method: it notes what it
- * starts and what it was told in memory shared with its parent, which kills it, opens the database,
- * and compares. The database lives on from round to round.
+ * Goal: what was acknowledged to it in durable or process mode is there after the next open,
+ * batches over several shards are whole, and nothing is there that it did not write. Method: it
+ * notes what it starts and what it was told in memory shared with its parent, which kills it,
+ * opens the database, and compares. The database lives on from round to round.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /*
  * model_test.c: random operations against a sorted array, in every way a database can be run.
  *
- * Goal: get, scans in both directions, snapshots, batches, flush, compaction and reopening always show
- * what a sorted array shows. Method: tiny memtables and tables, so that a few thousand operations
- * pass through all levels; after every phase everything is compared.
+ * Goal: get, scans in both directions, snapshots, batches, flush, compaction and reopening always
+ * show what a sorted array shows. Method: tiny memtables and tables, so that a few thousand
+ * operations pass through all levels; after every phase everything is compared.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,7 +159,8 @@ static void put_one(struct world *world, struct model *model, uint32_t i, uint64
     uint8_t            room[VALUE_BYTES_MAX + 8];
     char               key[KEY_BYTES_MAX];
 
-    value.size = (uint32_t)chance_below(state, chance_below(state, 20) == 0 ? VALUE_BYTES_MAX : 200);
+    value.size = (uint32_t)chance_below(state,
+                                        chance_below(state, 20) == 0 ? VALUE_BYTES_MAX : 200);
     value_fill(room, &value);
     check_ok(kiwi_put(world->context, key_of(i, key), (struct kiwi_slice){ room, value.size },
                       (enum kiwi_durability)(chance_below(state, 30) == 0 ? KIWI_DURABLE

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const way_names[WORLD_WAY_COUNT] = { "managed", "attached", "posix", "simulated" };
+static const char *const way_names[WORLD_WAY_COUNT] = {
+    "managed", "attached", "posix", "simulated",
+};
 
 const char *world_way_name(enum world_way way)
 {

@@ -1,6 +1,6 @@
 /*
- * world.h: a database for a test, in each way it can be run: managed or attached on io_uring or posix
- * in a temporary directory, or on a simulated disk.
+ * world.h: a database for a test, in each way it can be run: managed or attached on io_uring or
+ * posix in a temporary directory, or on a simulated disk.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ enum world_way world_way_of(const char *name);
 void world_make(struct world *world, enum world_way way, uint64_t seed);
 enum kiwi_status world_open(struct world *world);
 enum kiwi_status world_close(struct world *world);
-/* Drops the open database as if the process had died (simulated: the caller has stopped the disk). */
+/* Drops the open database as if the process had died (simulated: the caller has stopped the disk).
+ * */
 void world_end(struct world *world); /* closes, removes the directory */
 
 /* Seeds: printed, and taken from KIWI_SEED or the command line. */

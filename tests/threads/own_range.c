@@ -83,7 +83,8 @@ void shared_fill(struct kiwi_context *context)
     char key[32], value[512];
 
     for (uint32_t i = 0; i < SHARED_KEYS; i++)
-        must(kiwi_put(context, shared_key(i, key), own_value(99, i, 1, value), KIWI_PROCESS), "put");
+        must(kiwi_put(context, shared_key(i, key), own_value(99, i, 1, value), KIWI_PROCESS),
+             "put");
 }
 
 void shared_scan_check(struct own_range *range)

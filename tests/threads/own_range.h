@@ -1,8 +1,8 @@
 /*
  * own_range.h: the keys of one thread, what they should hold, and random work on them.
  *
- * Rules    a thread writes only keys of its own range, so it knows at any moment what each must hold,
- *          whatever the other threads do. A difference ends the process with a text.
+ * Rules    a thread writes only keys of its own range, so it knows at any moment what each must
+ *          hold, whatever the other threads do. A difference ends the process with a text.
  * Thread   one range each; begin and end in any thread.
  */
 #pragma once

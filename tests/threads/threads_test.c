@@ -1,9 +1,10 @@
 /*
  * threads_test.c: eight threads on one database, each checking all it reads.
  *
- * Goal: what a thread reads of its own keys is what it wrote, whoever else is inside the shards, and
- * whoever flushes and compacts meanwhile. Method: random work on ranges of their own and on shared
- * keys that nobody writes. Under ThreadSanitizer this is also the test of the ownership token.
+ * Goal: what a thread reads of its own keys is what it wrote, whoever else is inside the shards,
+ * and whoever flushes and compacts meanwhile. Method: random work on ranges of their own and on
+ * shared keys that nobody writes. Under ThreadSanitizer this is also the test of the ownership
+ * token.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /*
  * admission.c: slows writers smoothly before queues fill, and says what of the shard's memory is
- * for caches: all but the active memtable, the frozen ones and the device buffers. The shares are
- * fixed: a cache that gives way whenever a memtable freezes would forget, under the token, what it
- * must read again a moment later.
+ * for caches: all but the active memtable, the frozen ones and the device buffers. The shares do
+ * not follow every freeze: a cache that gave way each time would forget, under the token, what it
+ * must read again a moment later. Only while few writes come is the frozen ones' share lent to the
+ * cache, and taken back in small steps when more come.
  *
  * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the
  * bucket that turns "so many nanoseconds per KiB" into a delay for each write.
@@ -11,6 +12,7 @@
 
 #define DELAY_MAX_NS     1000000u /* of one write, by the pacer */
 #define BUCKET_SLACK_NS  100000u  /* short bursts pay nothing */
+#define LEND_STEP_BYTES  (1u << 20) /* evicting this much takes about half a millisecond */
 #define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
 
 struct pick_options pick_options_of(const struct shard *shard)
@@ -64,6 +66,27 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
     if (ahead > DELAY_MAX_NS)
         shard->pace_delay_until_ns = now + DELAY_MAX_NS;
     return min_u64(ahead, DELAY_MAX_NS);
+}
+
+/* Inside, on the runner. True when more has to be taken back soon. */
+bool memory_lend(struct shard *shard)
+{
+    uint64_t total = shard->options.options.memory_bytes / shard->options.count;
+    uint64_t target = memory_cache_bytes(&shard->options);
+    uint64_t taken = memtable_bytes(shard->active) + shard->memtable_limit + total / 16;
+
+    for (uint32_t i = 0; i < shard->frozen_count; i++)
+        taken += memtable_bytes(shard->frozen[i]->memtable);
+    if (shard->is_quiet)
+        target = max_u64(target, total - min_u64(taken, total));
+    if (target > shard->cache_budget + LEND_STEP_BYTES)
+        shard->cache_budget = target;
+    else if (target < shard->cache_budget)
+        shard->cache_budget -= min_u64(shard->cache_budget - target, LEND_STEP_BYTES);
+    else
+        return false;
+    cache_budget_set(shard->cache, shard->cache_budget);
+    return shard->cache_budget > target;
 }
 
 uint64_t memory_cache_bytes(const struct shard_options *options)

@@ -103,6 +103,7 @@ enum kiwi_status memtable_rotate(struct shard *shard)
     if (full == NULL)
         return KIWI_OK; /* the first one */
     memtable_freeze(full->memtable);
+    shard->rotation_count++;
     /* During replay the log behind this memtable is still to be read: no position to trim to. */
     if (!shard->is_recovering)
         full->log_position = wal_position_now(shard->wal);
@@ -585,18 +586,20 @@ static struct running_job *job_slot(struct shard *shard, uint32_t i)
 
 #define JOB_SLOTS (SHARD_FLUSH_MAX + 1)
 
-/* Few writes lately? Then runs are merged further than write amplification alone would want. */
+/* Do memtables fill slowly? Then runs are merged further than write amplification would want. */
 static void rate_look(struct shard *shard, uint64_t now)
 {
     struct kiwi_tier_stats tiers[KIWI_TIER_COUNT];
     uint64_t               passed = now - shard->write_last_ns;
-    uint64_t               bytes = shard->write_bytes, table_bytes = 0;
+    uint64_t               bytes = shard->rotation_count * shard->memtable_limit
+                                 + memtable_bytes(shard->active);
+    uint64_t               table_bytes = 0;
     uint64_t               quiet_bytes = shard->memtable_limit / QUIET_PART * passed / 1000000000u;
     bool                   was_quiet = shard->is_quiet;
 
     if (passed < RATE_WINDOW_NS)
         return;
-    shard->is_quiet = bytes - shard->write_last_bytes <= quiet_bytes;
+    shard->is_quiet = bytes <= shard->write_last_bytes + quiet_bytes;
     shard->write_last_ns = now;
     shard->write_last_bytes = bytes;
     if (shard->is_quiet && !was_quiet)
@@ -665,6 +668,8 @@ static void turn_inside(struct shard *shard, struct context *runner)
     }
     obsolete_recycle(shard, runner);
     shard->due_ns = turn_due_ns(shard, now);
+    if (memory_lend(shard))
+        shard->due_ns = min_u64(shard->due_ns, now + RETRY_SOON_NS);
 }
 
 static void file_provide(struct shard *shard, struct running_job *running)

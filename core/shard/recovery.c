@@ -258,6 +258,7 @@ static enum kiwi_status parts_open(struct shard *shard)
     TRY(table_files_open(&files, shard->manifest, &shard->files));
     TRY(table_files_adopt(shard->files, version_present(shard->versions)));
     TRY(cache_open(&cache, &shard->cache));
+    shard->cache_budget = cache.budget_bytes;
     return log_recover(shard, &state);
 }
 

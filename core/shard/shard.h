@@ -173,11 +173,14 @@ struct shard {
 
     /* the runner */
     struct context   *runner;
+    struct wake       runner_wake;
     struct running_job flushes[SHARD_FLUSH_MAX];
     struct running_job compaction;
     struct flush_waiter *flush_waiters;
     uint64_t          write_last_ns;               /* when the write rate was last looked at */
-    uint64_t          write_last_bytes;            /* user bytes by then */
+    uint64_t          write_last_bytes;            /* bytes that memtables had taken by then */
+    uint64_t          rotation_count;
+    uint64_t          cache_budget;
     bool              is_quiet;                    /* few writes: merge for the readers' sake */
     bool              keeps_blocks;                /* nearly all data blocks are in the cache */
     bool              wants_runner;                /* frozen memtables or picks changed */
@@ -287,6 +290,7 @@ void     frozen_release(struct shard *shard, struct frozen *frozen);
 /* after each change of debt */
 void admission_update(struct shard *shard);
 struct pick_options pick_options_of(const struct shard *shard);
+bool     memory_lend(struct shard *shard);
 uint64_t memory_cache_bytes(const struct shard_options *options);
 
 /* ---- snapshot.c ---- */

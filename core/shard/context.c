@@ -48,16 +48,6 @@ void context_post(struct context *context, struct task *task)
     bell_ring(&context->bell, context->queue);
 }
 
-void context_wake(struct context *context, struct wake *wake)
-{
-    if (atomic_exchange_explicit(&wake->is_out, 1, memory_order_acq_rel) != 0) {
-        bell_ring(&context->bell, context->queue); /* it may lie with another context */
-        return;
-    }
-    wake->task.kind = TASK_WAKE;
-    context_post(context, &wake->task);
-}
-
 void *context_buffer_take(struct context *context, size_t bytes)
 {
     if (!context_has_buffers(context))
@@ -230,10 +220,6 @@ static void task_handle(struct context *context, struct task *task)
     }
     case TASK_SCAN:
         scan_handle(container_of(task, struct scan, task));
-        return;
-    case TASK_WAKE:
-        atomic_store_explicit(&container_of(task, struct wake, task)->is_out, 0,
-                              memory_order_release);
         return;
     case TASK_LOG_WRITE:
         break;

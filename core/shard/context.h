@@ -23,20 +23,12 @@ enum task_kind {
     TASK_LEAD,          /* a struct lead: please write the next log group */
     TASK_SCAN,          /* a struct scan */
     TASK_VISIBLE,       /* the first completion of an operation that completes twice */
-    TASK_WAKE,          /* a struct wake: look around */
 };
 
 /* Anything that travels between contexts and shards. */
 struct task {
     struct mail mail;
     uint8_t     kind;
-};
-
-/* Makes a sleeping context look around. A mail, because a bell that rings between the last look and
- * the sleep is not heard. */
-struct wake {
-    struct task      task;
-    _Atomic uint32_t is_out; /* in a mailbox */
 };
 
 enum op_step {
@@ -191,7 +183,6 @@ void context_end(struct context *context); /* nothing outstanding, nothing attac
 
 /* Hands a task to its context from inside a shard (or from any thread). */
 void context_post(struct context *context, struct task *task);
-void context_wake(struct context *context, struct wake *wake);
 /* The operation has its result; executor is whoever runs inside the shard. */
 void op_finish(struct kiwi_op *op, enum kiwi_status status, struct context *executor);
 /* The operation's write can be read; it completes again when it is durable. */

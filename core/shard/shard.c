@@ -108,7 +108,6 @@ void shard_task_run(struct shard *shard, struct task *task, struct context *exec
         return;
     case TASK_PART:
     case TASK_VISIBLE:
-    case TASK_WAKE:
         break;
     }
     assert(false && "a task came into a shard that belongs to a context");

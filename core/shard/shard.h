@@ -173,7 +173,6 @@ struct shard {
 
     /* the runner */
     struct context   *runner;
-    struct wake       runner_wake;
     struct running_job flushes[SHARD_FLUSH_MAX];
     struct running_job compaction;
     struct flush_waiter *flush_waiters;

@@ -68,6 +68,18 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
     return min_u64(ahead, DELAY_MAX_NS);
 }
 
+/* What dropped memtables left in their slots for the next ones; one slot a turn, each may take a
+ * millisecond. False: all are empty. */
+static bool slots_trim(struct shard *shard)
+{
+    for (uint32_t i = 0; i < shard->slot_free_count; i++)
+        if (memtable_slot_bytes(shard->slot_free[i]) > 0) {
+            memtable_slot_trim(shard->slot_free[i]);
+            return true;
+        }
+    return false;
+}
+
 /* Inside, on the runner. True when more has to be taken back soon. */
 bool memory_lend(struct shard *shard)
 {
@@ -77,6 +89,8 @@ bool memory_lend(struct shard *shard)
 
     for (uint32_t i = 0; i < shard->frozen_count; i++)
         taken += memtable_bytes(shard->frozen[i]->memtable);
+    if (shard->is_quiet && slots_trim(shard))
+        return true;
     if (shard->is_quiet)
         target = max_u64(target, total - min_u64(taken, total));
     if (target > shard->cache_budget + LEND_STEP_BYTES)

@@ -73,7 +73,7 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
 static bool slots_trim(struct shard *shard)
 {
     for (uint32_t i = 0; i < shard->slot_free_count; i++)
-        if (memtable_slot_bytes(shard->slot_free[i]) > 0) {
+        if (memtable_slot_bytes(shard->slot_free[i]) > shard->memtable_limit / 8) {
             memtable_slot_trim(shard->slot_free[i]);
             return true;
         }

@@ -42,6 +42,7 @@ static enum kiwi_status kiwi_engine_open(const struct engine_options *options, s
     settings.io_backend = options->io_backend;
     settings.create = true;
     settings.must_be_new = options->must_be_new;
+    settings.statistics_off = options->has_no_statistics;
     status = kiwi_open(options->directory, &settings, &engine->db);
     if (status != KIWI_OK) {
         memory_free(engine);

@@ -15,7 +15,7 @@ enum flag_id {
     FLAG_DURABILITY, FLAG_LOAD_DURABILITY, FLAG_MEMORY, FLAG_DIR, FLAG_RESULTS, FLAG_SUITE,
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
     FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP, FLAG_IO_BACKEND,
-    FLAG_JSON,
+    FLAG_NO_STATISTICS, FLAG_JSON,
 };
 
 struct flag {
@@ -52,6 +52,7 @@ static const struct flag flags[] = {
     { FLAG_IN_ORDER, "in-order", NULL, "run files as given, inserting ones not last" },
     { FLAG_KEEP, "keep", NULL, "leave the data behind" },
     { FLAG_IO_BACKEND, "io-backend", "NAME", "uring (default) or posix" },
+    { FLAG_NO_STATISTICS, "no-statistics", NULL, "engine without per-level counts, to price them" },
     { FLAG_JSON, "json", NULL, "print run.json and nothing else" },
     { 'q', "quiet", NULL, "no progress, no notes" },
     { 'h', "help", NULL, "this text" },
@@ -344,6 +345,9 @@ static enum kiwi_status option_set(struct bench_options *options, int id, const 
         return seconds_parse(text, &options->seconds_max);
     case FLAG_NO_VERIFY:
         options->is_verifying = false;
+        return KIWI_OK;
+    case FLAG_NO_STATISTICS:
+        options->has_no_statistics = true;
         return KIWI_OK;
     case FLAG_IN_ORDER:
         options->is_in_order = true;

@@ -34,6 +34,7 @@ struct bench_options {
     double               target;                 /* 0: closed loop */
     bool                 is_constant;            /* arrivals one every 1/target; else Poisson */
     bool                 is_verifying;
+    bool                 has_no_statistics;
     bool                 is_json, is_quiet, is_keeping, is_in_order;
     bool                 is_help;
     struct properties    overrides;              /* -p, --records, ...; owned */

@@ -75,6 +75,7 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
                         .durability = run->durability,
                         .io_backend = options->io_backend,
                         .must_be_new = true,
+                        .has_no_statistics = options->has_no_statistics,
                         .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2 },
             .value_bytes_max = plan->value_bytes_max },
         &dataset->crew));

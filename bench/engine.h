@@ -28,7 +28,7 @@ struct engine_options {
     enum kiwi_durability durability;    /* of writes that say KIWI_DURABILITY_DEFAULT */
     enum kiwi_io_backend io_backend;
     bool                 must_be_new;
-    bool                 has_no_statistics; /* the engine's own counters, as far as they can be off */
+    bool                 has_no_statistics; /* of the engine, as far as they can be off */
     uint64_t             scan_rows;     /* rows of a middling scan */
 };
 

@@ -170,6 +170,7 @@ static void op_prepare(struct kiwi_context *context, struct kiwi_op *op, bool is
     state->task.kind = TASK_OP;
     state->context = &context->engine;
     state->read = NULL;
+    state->failure_text = NULL;
     state->buffer = NULL;
     state->start_ns = 0;
     state->parts_left = 0;

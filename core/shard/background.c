@@ -10,6 +10,7 @@
  */
 #include "core/shard/shard.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/memory.h"
@@ -116,6 +117,12 @@ enum kiwi_status memtable_rotate(struct shard *shard)
 
 /* ---- waiting for flushes and compactions ---- */
 
+/* The failure was met a moment ago on this thread, the runner's. */
+static void trouble_note(struct shard *shard)
+{
+    snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
+}
+
 static void flush_waiter_end(struct flush_waiter *waiter, enum kiwi_status status,
                              struct context *executor)
 {
@@ -173,6 +180,9 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
             continue;
         }
         *link = waiter->next;
+        if (failure != KIWI_OK)
+            failure = FAIL(failure, "shard %u of %s: %s", shard->index, shard->directory,
+                           shard->trouble);
         flush_waiter_end(waiter, failure, runner);
     }
 }
@@ -321,6 +331,15 @@ static void manifest_request_done(struct io_request *request)
     io_queue_add(running->runner->queue, &write->requests[next]);
 }
 
+/* What this shard waits for never comes: its memtable cannot be flushed. */
+static void peer_has_failed(struct shard *shard, const struct shard *peer)
+{
+    shard->stopped = KIWI_STOPPED;
+    snprintf(shard->trouble, sizeof shard->trouble,
+             "a batch cannot become durable, for the log of shard %u has failed: %.150s",
+             peer->index, peer->trouble);
+}
+
 /* A batch over several shards must be durable everywhere before one of its parts can be read from a
  * table, or a crash could leave half of it. */
 static bool siblings_are_durable(struct shard *shard, const struct frozen *frozen,
@@ -343,8 +362,7 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
             if (wal_status(peer->wal) == KIWI_OK)
                 commit_dispatch(peer, runner, true);
             else if (wal_durable_sequence(peer->wal) < frozen->needs_durable[i])
-                /* it never will be: this memtable cannot be flushed */
-                shard->stopped = KIWI_STOPPED;
+                peer_has_failed(shard, peer);
             shard_leave(peer, runner);
         }
     }
@@ -356,6 +374,8 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
 static void publish_failed(struct shard *shard, struct running_job *running,
                            enum kiwi_status status, bool is_applied)
 {
+    if (shard->stopped == KIWI_OK)
+        trouble_note(shard);
     shard->stopped = status;
     running->is_publishing = false;
     job_published(running->job, is_applied ? KIWI_OK : status);
@@ -442,8 +462,10 @@ static void publish_again(struct shard *shard, struct running_job *running, uint
         running->write_done = true;
         return;
     }
-    if (running->write_retry_ns == UINT64_MAX)
+    if (running->write_retry_ns == UINT64_MAX) {
         running->write_retry_ns = now + RETRY_FULL_NS;
+        trouble_note(shard);
+    }
     if (now < running->write_retry_ns) {
         *(is_flush ? &shard->flush_status : &shard->compaction_status) = KIWI_FULL;
         return;
@@ -549,6 +571,8 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
                       + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
             if (++*failures >= FAILURES_MAX)
                 *kept = status;
+            if (shard->stopped == KIWI_OK)
+                trouble_note(shard);
         }
         for (uint32_t i = 0; i < running->input_count; i++)
             running->inputs[i]->is_flushing = false;

@@ -11,6 +11,8 @@
  */
 #include "core/shard/shard.h"
 
+#include <stdio.h>
+
 #define GROUP_FULL_BYTES   (64u << 10)
 #define GROUP_AGE_NS       20000u
 #define STAGED_RING_BYTES  (256u << 10) /* staged without a waiter: tell the runner */
@@ -151,8 +153,10 @@ void commit_group_done(struct shard *shard, struct log_write *write, struct cont
     durable = wal_durable_sequence(shard->wal);
     status = wal_status(shard->wal);
     atomic_store_explicit(&shard->durable_sequence, durable, memory_order_release);
-    if (UNLIKELY(status != KIWI_OK))
+    if (UNLIKELY(status != KIWI_OK) && shard->stopped == KIWI_OK) {
         shard->stopped = status;
+        snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
+    }
     while (shard->waiters != NULL
            && (shard->waiters->sequence <= durable || UNLIKELY(status != KIWI_OK))) {
         struct waiter *waiter = shard->waiters;

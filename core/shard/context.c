@@ -96,6 +96,29 @@ static void buffer_drop(struct context *context, struct op_state *state)
     state->buffer = NULL;
 }
 
+char *failure_text_copy(enum kiwi_status status)
+{
+    const char *text = fail_text();
+    size_t      bytes = strlen(text) + 1;
+    char       *copy;
+
+    if (status == KIWI_OK || status == KIWI_NOT_FOUND || status == KIWI_TOO_SMALL)
+        return NULL;
+    copy = memory_allocate(bytes);
+    if (copy != NULL)
+        memcpy(copy, text, bytes);
+    return copy;
+}
+
+void failure_text_take(char **text)
+{
+    if (LIKELY(*text == NULL))
+        return;
+    fail_text_set(*text);
+    memory_free(*text);
+    *text = NULL;
+}
+
 static void op_show(struct kiwi_op *op)
 {
     op->status = (enum kiwi_status)op_state(op)->status;
@@ -109,6 +132,7 @@ static void op_arrive(struct context *context, struct kiwi_op *op)
 
     if (UNLIKELY(state->buffer != NULL))
         buffer_drop(context, state);
+    failure_text_take(&state->failure_text);
     state->step = STEP_DONE;
     if (UNLIKELY(state->visible_stage == VISIBLE_READY)) {
         state->visible_stage = VISIBLE_OVERTAKEN;
@@ -192,6 +216,7 @@ static void part_arrive(struct context *context, struct durable_part *part)
     assert(state->parts_left > 0);
     if (part->status != KIWI_OK && state->status == KIWI_OK)
         state->status = (uint8_t)part->status;
+    failure_text_take(&part->failure_text);
     memory_free(part);
     if (--state->parts_left == 0)
         op_arrive(context, op);
@@ -235,10 +260,13 @@ void op_finish(struct kiwi_op *op, enum kiwi_status status, struct context *exec
 
     state->status = (uint8_t)status;
     state->step = STEP_DONE;
-    if (LIKELY(executor == state->context))
+    if (LIKELY(executor == state->context)) {
         op_arrive(executor, op);
-    else
-        context_post(state->context, &state->task);
+        return;
+    }
+    if (UNLIKELY(status != KIWI_OK) && state->failure_text == NULL)
+        state->failure_text = failure_text_copy(status);
+    context_post(state->context, &state->task);
 }
 
 void op_show_visible(struct kiwi_op *op, struct context *executor)
@@ -268,10 +296,12 @@ void part_finish(struct durable_part *part, enum kiwi_status status, struct cont
     struct context *context = op_state(part->op)->context;
 
     part->status = status;
-    if (executor == context)
+    if (executor == context) {
         part_arrive(context, part);
-    else
-        context_post(context, &part->task);
+        return;
+    }
+    part->failure_text = failure_text_copy(status);
+    context_post(context, &part->task);
 }
 
 /* ---- the turn ---- */

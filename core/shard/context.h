@@ -64,6 +64,7 @@ struct op_state {
     struct task        visible_task;
     uint64_t           resume_ns;
     uint64_t           start_ns;      /* of a get; of the first delay of a write */
+    char              *failure_text;  /* of the thread that met the failure; NULL: none */
     uint32_t           buffer_bytes;
     uint32_t           parts_left;    /* operations that wait in several places */
     uint8_t            step;
@@ -99,6 +100,7 @@ struct durable_part {
     struct task      task;
     struct kiwi_op  *op;
     enum kiwi_status status;
+    char            *failure_text;
     struct waiter_slot waiter;
 };
 
@@ -138,6 +140,7 @@ struct scan {
     uint32_t         row_limit;      /* of the next fill */
     uint32_t         byte_limit;
     enum kiwi_status status;
+    char            *failure_text;   /* when another thread met the failure */
     /* the chunk */
     struct scan_row *rows;
     uint32_t         row_count, row_capacity, row_index;
@@ -190,6 +193,10 @@ void op_show_visible(struct kiwi_op *op, struct context *executor);
 /* The operation cannot go on inside: step says what its context must do. */
 void op_return(struct kiwi_op *op, enum op_step step, struct context *executor);
 void part_finish(struct durable_part *part, enum kiwi_status status, struct context *executor);
+/* A copy of this thread's error text for the thread that asked; NULL when status needs none. */
+char *failure_text_copy(enum kiwi_status status);
+/* On the thread that asked: takes the text over and frees it. NULL is fine. */
+void failure_text_take(char **text);
 
 /* The operation was taken from the finished list to be handed out. True: for the last time. */
 bool context_hand_out(struct context *context, struct kiwi_op *op);

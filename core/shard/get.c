@@ -234,6 +234,8 @@ static void read_block_done(struct io_request *request)
     if (status == KIWI_OK && context->shards[read->op->shard]->options.options.read_verify)
         status = table_block_check(read->get.table, read->get.wanted, state->buffer);
     request->status = status;
+    if (UNLIKELY(status != KIWI_OK)) /* another thread may go on with it */
+        state->failure_text = failure_text_copy(status);
     state->step = STEP_RESUME;
     shard_run(context->shards[read->op->shard], &state->task, context);
 }

@@ -15,8 +15,8 @@
 static enum kiwi_status write_refusal(const struct shard *shard)
 {
     return FAIL(KIWI_STOPPED,
-                "shard %u of %s: writes are stopped (%s) until the database is reopened",
-                shard->index, shard->directory, kiwi_status_text(shard->stopped));
+                "shard %u of %s: writes are stopped until the database is reopened (%s): %s",
+                shard->index, shard->directory, kiwi_status_text(shard->stopped), shard->trouble);
 }
 
 /* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
@@ -35,8 +35,8 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
         return KIWI_OK;
     if (shard->flush_status != KIWI_OK)
         return FAIL(shard->flush_status,
-                    "shard %u of %s cannot flush (%s); writing resumes when it "
-                    "can", shard->index, shard->directory, kiwi_status_text(shard->flush_status));
+                    "shard %u of %s cannot flush, writing resumes when it can: %s",
+                    shard->index, shard->directory, shard->trouble);
     background_wake(shard);
     *delay_ns = DELAY_MEMTABLE_NS;
     *reason = KIWI_STALL_MEMTABLE;

@@ -533,8 +533,11 @@ void scan_run(struct shard *shard, struct scan *scan, struct context *executor)
         scan->version = NULL;
     }
     shard->counters.scan_rows += scan->row_count;
-    if (fill == FILL_FAILED)
+    if (fill == FILL_FAILED) {
         scan->row_count = 0;
+        if (executor != scan->context && scan->failure_text == NULL)
+            scan->failure_text = failure_text_copy(scan->status);
+    }
     scan_return(scan, executor);
 }
 
@@ -546,6 +549,8 @@ static void scan_block_done(struct io_request *request)
     struct scan       *scan = block->scan;
 
     assert(scan->blocks_missing > 0);
+    if (request->status != KIWI_OK && scan->failure_text == NULL)
+        scan->failure_text = failure_text_copy(request->status);
     if (--scan->blocks_missing == 0)
         shard_run(scan->shard, &scan->task, scan->context);
 }
@@ -561,6 +566,7 @@ static void scan_blocks_free(struct scan *scan)
 
 void scan_handle(struct scan *scan)
 {
+    failure_text_take(&scan->failure_text);
     if (scan->blocks_missing == 0) {
         scan_blocks_free(scan);
         scan->context->scan_arrived(scan);

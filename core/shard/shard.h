@@ -188,6 +188,7 @@ struct shard {
     /* not OK: it failed several times in a row */
     enum kiwi_status  flush_status, compaction_status;
     uint32_t          flush_failures, compaction_failures; /* in a row */
+    char              trouble[256];                /* text of the last failure of the background */
     /* no new ones before, after one failed */
     uint64_t          flush_retry_ns, compaction_retry_ns;
     uint64_t          due_ns;                      /* the runner's: when it must come again */

@@ -1,5 +1,5 @@
 /*
- * refused_test.c: a host that refuses io_uring.
+ * refused_test.c: a host that refuses io_uring, or descriptors.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,11 +116,43 @@ static void a_kernel_without_rings_names_posix_and_posix_works(void **state)
     refuse(ENOSYS, true);
 }
 
+/* Goal: the engine's thread meets the failure, the caller's thread gets the text; when there are
+ * descriptors again, all goes on. */
+static void a_flush_without_descriptors_tells_its_caller(void **state)
+{
+    struct world  world;
+    struct rlimit before, none;
+    char          key[16];
+    enum kiwi_status status;
+
+    (void)state;
+    world_make(&world, WORLD_POSIX, 1);
+    assert_int_equal(world_open(&world), KIWI_OK);
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        assert_int_equal(kiwi_put(world.context, (struct kiwi_slice){ key, strlen(key) },
+                                  (struct kiwi_slice){ key, strlen(key) }, KIWI_PROCESS), KIWI_OK);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    status = kiwi_flush(world.context);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, KIWI_IO);
+    if (strstr(kiwi_error_text(), "/t-") == NULL)
+        fail_msg("no file is named: %s", kiwi_error_text());
+    assert_int_equal(kiwi_flush(world.context), KIWI_OK);
+    assert_int_equal(world_close(&world), KIWI_OK);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forbidden_ring_names_posix_and_posix_works),
         cmocka_unit_test(a_kernel_without_rings_names_posix_and_posix_works),
+        cmocka_unit_test(a_flush_without_descriptors_tells_its_caller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

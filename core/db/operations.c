@@ -266,21 +266,16 @@ void operation_wait(struct kiwi_context *context, struct kiwi_op *op)
 /* ---- submit and poll ---- */
 
 #define SUBMIT_WINDOW 64u /* operations whose memory is fetched ahead together */
+#define WINDOW_WAIT_NS 20000u
 #define RECORDS_AHEAD 8u  /* how far ahead of running their records are fetched */
 
-/* All operations of a window that belong to one shard, in one visit. */
+/* All operations of a window that belong to one shard, in one visit; the token is held. */
 static void window_run(struct shard *shard, struct kiwi_op **ops, uint32_t count,
                        struct context *engine)
 {
     struct kiwi_op *mine[SUBMIT_WINDOW];
     uint32_t        mine_count = 0;
 
-    if (!shard_try_enter(shard)) {
-        for (uint32_t i = 0; i < count; i++)
-            if (ops[i] != NULL && ops[i]->shard == shard->index)
-                shard_run(shard, &op_state(ops[i])->task, engine);
-        return;
-    }
     for (uint32_t i = 0; i < count; i++)
         if (ops[i] != NULL && ops[i]->shard == shard->index)
             mine[mine_count++] = ops[i];
@@ -294,6 +289,51 @@ static void window_run(struct shard *shard, struct kiwi_op **ops, uint32_t count
         shard_op_run(shard, mine[i], engine);
     }
     shard_leave(shard, engine);
+}
+
+/* Somebody else is inside: waits for about as long as one window takes, then leaves the operations
+ * in the inbox, where they cost both sides more than running them here. */
+static void window_wait(struct shard *shard, struct kiwi_op **ops, uint32_t count,
+                        struct context *engine)
+{
+    uint64_t until = io_now_ns(engine->io) + WINDOW_WAIT_NS;
+
+    do {
+        for (uint32_t spins = 0; spins < 16; spins++)
+            spin_pause();
+        if (shard_try_enter(shard)) {
+            window_run(shard, ops, count, engine);
+            return;
+        }
+    } while (io_now_ns(engine->io) < until);
+    for (uint32_t i = 0; i < count; i++)
+        if (ops[i] != NULL && ops[i]->shard == shard->index)
+            shard_run(shard, &op_state(ops[i])->task, engine);
+}
+
+/* Every shard of the mask once: first those that are free, beginning where this context is at home,
+ * so that two threads meet as rarely as can be. */
+static void window_visit(struct kiwi_context *context, struct kiwi_op **ops, uint32_t count,
+                         uint64_t mask)
+{
+    struct context *engine = &context->engine;
+    uint32_t        shards = context->db->shard_count;
+    uint32_t        home = engine->attached_mask == 0
+                         ? 0 : (uint32_t)__builtin_ctzll(engine->attached_mask);
+    uint64_t        left = 0;
+
+    for (uint32_t i = 0; i < shards; i++) {
+        uint32_t at = home + i < shards ? home + i : home + i - shards;
+
+        if ((mask >> at & 1u) == 0)
+            continue;
+        if (shard_try_enter(context->db->shards[at]))
+            window_run(context->db->shards[at], ops, count, engine);
+        else
+            left |= 1ull << at;
+    }
+    for (; left != 0; left &= left - 1)
+        window_wait(context->db->shards[__builtin_ctzll(left)], ops, count, engine);
 }
 
 static void window_submit(struct kiwi_context *context, struct kiwi_op **ops, uint32_t count)
@@ -320,12 +360,7 @@ static void window_submit(struct kiwi_context *context, struct kiwi_op **ops, ui
         routed[i] = op;
         mask |= 1ull << op->shard;
     }
-    for (uint32_t i = 0; mask >> i != 0; i++) {
-        if (mask >> i & 1u)
-            window_run(context->db->shards[i], routed, count, &context->engine);
-        if (i == 63)
-            break;
-    }
+    window_visit(context, routed, count, mask);
 }
 
 enum kiwi_status kiwi_submit(struct kiwi_context *context, struct kiwi_op **ops, size_t count)

@@ -189,19 +189,35 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
 
 /* ---- opening jobs, inside ---- */
 
-/* Blocks just written. Into free room they always go; when the cache holds nearly all data anyway,
- * they replace their inputs there, so that a merge never turns a data set in memory cold. */
-static void block_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
+static enum kiwi_tier tier_of(uint8_t kind)
 {
-    struct shard  *shard = context;
-    enum kiwi_tier tier = ref.kind == BLOCK_DATA ? KIWI_TIER_BLOCK
-                        : ref.kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
+    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
+         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
+}
+
+/* What a flush has written was in memory until now, and part of it is being read: it goes to the
+ * cache, whose small queue keeps what is not read again from costing anything else. */
+static void flush_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
+{
+    struct shard *shard = context;
 
     shard_enter(shard);
-    if (tier == KIWI_TIER_BLOCK && !shard->keeps_blocks)
-        cache_block_offer(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
+    cache_block_insert(shard->cache, tier_of(ref.kind), table_id, ref.offset, block, ref.bytes);
+    shard_leave(shard, NULL);
+}
+
+/* What a merge has written takes free room; when the cache holds nearly all data anyway, it replaces
+ * its inputs there, so that a merge never turns a data set in memory cold. */
+static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
+{
+    struct shard *shard = context;
+
+    shard_enter(shard);
+    if (ref.kind == BLOCK_DATA && !shard->keeps_blocks)
+        cache_block_offer(shard->cache, KIWI_TIER_BLOCK, table_id, ref.offset, block, ref.bytes);
     else
-        cache_block_insert(shard->cache, tier, table_id, ref.offset, block, ref.bytes);
+        cache_block_insert(shard->cache, tier_of(ref.kind), table_id, ref.offset, block,
+                           ref.bytes);
     shard_leave(shard, NULL);
 }
 
@@ -221,7 +237,7 @@ static struct job_options job_options_of(struct shard *shard, uint64_t *snapshot
                                 max_u64(shard->memtable_limit / 16 / 4096 * 4096, 32768)),
         .snapshots = snapshots,
         .snapshot_count = shard->snapshot_count,
-        .block_done = block_warm,
+        .block_done = merge_warm,
         .block_context = shard,
     };
 }
@@ -247,6 +263,7 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
         assert(slot != NULL);
         options = job_options_of(shard, snapshots);
         memset(slot, 0, sizeof *slot);
+        options.block_done = flush_warm;
         if (job_flush_open(&options, &frozen->memtable, 1, manifest_run_id_take(shard->manifest),
                            &slot->job) != KIWI_OK) {
             slot->job = NULL;

@@ -100,10 +100,10 @@ static enum kiwi_status drops_settle(struct kiwi_db *db)
     status = kiwi_attach(context, UINT64_MAX >> (64 - db->shard_count));
     if (status == KIWI_OK)
         status = kiwi_flush(context);
+    kiwi_detach(context); /* ends all jobs: none of them is writing a manifest any more */
     for (uint32_t i = 0; i < db->shard_count && status == KIWI_OK; i++)
         if (db->shards[i]->dropped_count > 0)
             status = shard_settle(db->shards[i], &context->engine);
-    kiwi_detach(context);
     kiwi_context_close(context);
     return status;
 }

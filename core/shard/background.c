@@ -147,8 +147,8 @@ void flush_wait(struct shard *shard, struct flush_waiter *waiter)
         shard->compaction_retry_ns = 0;
     }
     for (uint32_t i = 0; i < SHARD_FLUSH_MAX; i++)
-        shard->flushes[i].write_retry_ns = 0;
-    shard->compaction.write_retry_ns = 0;
+        shard->flushes[i].write_retry_ns = shard->flushes[i].write_tries = 0;
+    shard->compaction.write_retry_ns = shard->compaction.write_tries = 0;
     waiter->sequence = shard->sequence;
     waiter->next = shard->flush_waiters;
     shard->flush_waiters = waiter;
@@ -412,6 +412,11 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
 
         if (shard->frozen[0] != frozen || !siblings_are_durable(shard, frozen, runner))
             return;
+        /* Runs of L0 are newest first by id: the order of publishing, not that in which the jobs were
+         * opened, which failed ones begin again. */
+        uint64_t run_id = manifest_run_id_take(shard->manifest);
+        for (uint32_t i = 0; i < edit->added_count; i++)
+            edit->added[i].run_id = run_id;
         edit->flushed_sequence = frozen->sequence_last;
         edit->log_position = frozen->log_position;
     }
@@ -431,6 +436,7 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
     running->is_publishing = true;
     running->write_done = false;
     running->write_is_full = false;
+    running->write_tries = 0;
     running->write_retry_ns = UINT64_MAX;
     running->write_status = KIWI_OK;
     running->runner = runner;
@@ -480,11 +486,13 @@ static void publish_again(struct shard *shard, struct running_job *running, uint
         return;
     }
     if (running->write_retry_ns == UINT64_MAX) {
-        running->write_retry_ns = now + RETRY_FULL_NS;
+        running->write_retry_ns = now + (++running->write_tries < FAILURES_MAX ? RETRY_FIRST_NS
+                                                                               : RETRY_FULL_NS);
         trouble_note(shard);
     }
     if (now < running->write_retry_ns) {
-        *(is_flush ? &shard->flush_status : &shard->compaction_status) = KIWI_FULL;
+        if (running->write_tries >= FAILURES_MAX)
+            *(is_flush ? &shard->flush_status : &shard->compaction_status) = KIWI_FULL;
         return;
     }
     running->write_is_full = false;

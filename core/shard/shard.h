@@ -98,6 +98,7 @@ struct running_job {
     /* no room for the manifest: the same write again later */
     bool                   write_is_full;
     uint32_t               write_next;     /* request that goes again */
+    uint32_t               write_tries;
     uint64_t               write_retry_ns; /* when; UINT64_MAX: not decided */
 };
 

@@ -46,6 +46,19 @@ static uint64_t data_budget(const struct balance_bytes *bytes)
     return bytes->budget - meta;
 }
 
+uint32_t balance_share_needed(const struct balance_bytes *bytes, uint32_t share,
+                              uint64_t block_need)
+{
+    uint64_t data = data_budget(bytes);
+
+    if (block_need == 0 || block_need > data / SHARE_ONE * NEED_SHARE_MAX)
+        return share;
+    uint64_t blocks = (block_need * SHARE_ONE + data - 1) / data;
+
+    assert(blocks <= NEED_SHARE_MAX + SHARE_STEP);
+    return (uint32_t)min_u64(share, SHARE_ONE - blocks);
+}
+
 uint64_t balance_record_target(const struct balance_bytes *bytes, uint32_t share)
 {
     return data_budget(bytes) / SHARE_ONE * share;

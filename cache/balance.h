@@ -16,6 +16,7 @@ enum log_kind { LOG_RECORD = 0, LOG_SMALL, LOG_MAIN, LOG_INDEX, LOG_FILTER, LOG_
 #define SHARE_MIN        64u   /* so that both sides keep enough to be judged by */
 #define SHARE_MAX        960u
 #define SHARE_STEP       16u
+#define NEED_SHARE_MAX   768u  /* of SHARE_ONE: 75 % */
 #define META_SHARE       205u  /* of SHARE_ONE: 20 % */
 #define SMALL_SHARE      102u  /* of the data blocks: 10 %, as in S3-FIFO */
 
@@ -31,6 +32,14 @@ struct balance_evidence {
 
 /* The records' share of the data tier after this evidence, in 1/1024. */
 uint32_t balance_share(uint32_t share, const struct balance_evidence *evidence);
+
+struct balance_bytes;
+
+/* The share to go by when all data blocks together take block_need bytes: as long as they fit
+ * NEED_SHARE_MAX of the data tier they have their place, because a record that misses costs a
+ * look into a cached block, and a block that misses a device read. 0: not known. */
+uint32_t balance_share_needed(const struct balance_bytes *bytes, uint32_t share,
+                              uint64_t block_need);
 
 struct balance_bytes {
     uint64_t budget;         /* what the logs may use together */

@@ -34,6 +34,7 @@ struct cache {
     uint64_t            segment_bytes_max;
     uint64_t            debt;            /* bytes that must be freed for what was inserted */
     uint64_t            data_inserted;   /* bytes since the last decision */
+    uint64_t                block_need; /* what all data blocks take; 0: not known */
     struct balance_evidence evidence;
     uint64_t            record_ghosts_seen, block_ghosts_seen;
     uint32_t            share;           /* of the records, of SHARE_ONE */
@@ -124,6 +125,16 @@ static struct balance_bytes bytes_now(const struct cache *cache)
     return bytes;
 }
 
+static uint32_t share_now(const struct cache *cache, const struct balance_bytes *bytes)
+{
+    return balance_share_needed(bytes, cache->share, cache->block_need);
+}
+
+void cache_block_need_set(struct cache *cache, uint64_t bytes)
+{
+    cache->block_need = bytes;
+}
+
 static bool log_reclaim(struct cache *cache, enum log_kind kind, uint64_t *debt, uint32_t *items,
                         bool force)
 {
@@ -152,7 +163,7 @@ static bool reclaim_once(struct cache *cache, uint64_t *debt, uint32_t *items, b
 
     struct balance_bytes bytes = bytes_now(cache);
 
-    while ((kind = balance_victim(&bytes, cache->share)) != LOG_COUNT) {
+    while ((kind = balance_victim(&bytes, share_now(cache, &bytes))) != LOG_COUNT) {
         if (log_reclaim(cache, kind, debt, items, force))
             return true;
         bytes.log[kind] = 0; /* all of it is pinned */
@@ -502,11 +513,11 @@ void cache_stats(const struct cache *cache, struct kiwi_tier_stats tiers[KIWI_TI
         .inserts = cache->records.inserts,
         .evictions = cache->records.evictions,
         .bytes = bytes.log[LOG_RECORD] + cache->records.index.bytes,
-        .budget_bytes = balance_record_target(&bytes, cache->share),
+        .budget_bytes = balance_record_target(&bytes, share_now(cache, &bytes)),
     };
     tiers[KIWI_TIER_BLOCK].bytes = bytes.log[LOG_SMALL] + bytes.log[LOG_MAIN]
                                  + cache->blocks.index.bytes;
-    tiers[KIWI_TIER_BLOCK].budget_bytes = balance_block_target(&bytes, cache->share);
+    tiers[KIWI_TIER_BLOCK].budget_bytes = balance_block_target(&bytes, share_now(cache, &bytes));
     tiers[KIWI_TIER_INDEX].bytes = bytes.log[LOG_INDEX];
     tiers[KIWI_TIER_FILTER].bytes = bytes.log[LOG_FILTER];
 }

@@ -27,6 +27,9 @@ MUST_USE enum kiwi_status cache_open(const struct cache_options *options, struct
 void     cache_close(struct cache *cache); /* NULL is fine */
 /* Evicts at once if the budget is smaller than before. */
 void     cache_budget_set(struct cache *cache, uint64_t budget_bytes);
+/* What all data blocks of the shard take together: as long as that fits, records do not displace
+ * them. 0: not known. */
+void     cache_block_need_set(struct cache *cache, uint64_t bytes);
 uint64_t cache_bytes(const struct cache *cache); /* taken from the host, free segments included */
 /* Takes the whole budget now, so that first touches (5 ms a huge page) delay nothing later. */
 void     cache_prefault(struct cache *cache);

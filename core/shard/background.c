@@ -206,8 +206,8 @@ static void flush_warm(void *context, uint64_t table_id, struct block_ref ref, c
     shard_leave(shard, NULL);
 }
 
-/* What a merge has written takes free room; when the cache holds nearly all data anyway, it replaces
- * its inputs there, so that a merge never turns a data set in memory cold. */
+/* What a merge has written takes free room; when the cache holds nearly all data anyway, it
+ * replaces its inputs there, so that a merge never turns a data set in memory cold. */
 static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
 {
     struct shard *shard = context;
@@ -412,8 +412,8 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
 
         if (shard->frozen[0] != frozen || !siblings_are_durable(shard, frozen, runner))
             return;
-        /* Runs of L0 are newest first by id: the order of publishing, not that in which the jobs were
-         * opened, which failed ones begin again. */
+        /* Runs of L0 are newest first by id: the order of publishing, not that in which the jobs
+         * were opened, which failed ones begin again. */
         uint64_t run_id = manifest_run_id_take(shard->manifest);
         for (uint32_t i = 0; i < edit->added_count; i++)
             edit->added[i].run_id = run_id;
@@ -658,6 +658,7 @@ static void rate_look(struct shard *shard, uint64_t now)
     for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++)
         table_bytes += version_level_bytes(version_present(shard->versions), i);
     shard->keeps_blocks = tiers[KIWI_TIER_BLOCK].bytes > table_bytes / 4 * 3;
+    cache_block_need_set(shard->cache, table_bytes + table_bytes / 16);
 }
 
 /* When the runner must be inside again at the latest, decided inside. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cache/balance.h"
 #include "cache/cache.h"
 #include "core/base/hash.h"
 #include "core/base/memory.h"
@@ -694,6 +695,25 @@ static void repeated_scans_shift_the_budget_to_blocks(void **state)
     cache_close(simulation.cache);
 }
 
+/* Goal: a data set whose blocks all fit never loses them to records. */
+static void blocks_that_all_fit_have_their_place(void **state)
+{
+    struct balance_bytes bytes = { .budget = 100u << 20 };
+
+    (void)state;
+    assert_int_equal(balance_share_needed(&bytes, 820, 0), 820);
+    assert_int_equal(balance_share_needed(&bytes, 820, 50u << 20), 512);
+    assert_int_equal(balance_share_needed(&bytes, 400, 50u << 20), 400);
+    assert_int_equal(balance_share_needed(&bytes, 820, 90u << 20), 820);
+    for (uint64_t need = 1; need < 200u << 20; need += 12345) {
+        uint32_t share = balance_share_needed(&bytes, 820, need);
+
+        assert_true(share <= 820);
+        if (share < 820)
+            assert_true(balance_block_target(&bytes, share) + (1u << 20) >= need);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +743,7 @@ int main(void)
         cmocka_unit_test(even_gets_shift_the_budget_to_blocks),
         cmocka_unit_test(one_scan_of_everything_hardly_hurts_gets),
         cmocka_unit_test(repeated_scans_shift_the_budget_to_blocks),
+        cmocka_unit_test(blocks_that_all_fit_have_their_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #define LAST_LEVEL_MIN        2u
 #define LAST_GROWTH_MAX       12u  /* last level against the capacity of the level above */
 #define IDLE_RUN_MAX          2u
+#define SMALL_MEMTABLES       16u  /* shards up to this are merged into one run when idle */
 #define SLICE_MEMTABLES       16u  /* input of one merge into the last level */
 #define MANUAL_SLICE_BYTES    (4ull << 30)
 #define RATIO_MEMTABLES_MIN   4u   /* smaller upper levels are left alone */
@@ -325,9 +326,35 @@ static bool pick_tombstones(const struct version *version, uint32_t last,
     return false;
 }
 
+/* A small shard becomes one run when a fair part of it is new: it is cheap, nothing in it is there
+ * twice any more, and it fits the cache better. */
+static bool pick_all(const struct version *version, const struct pick_options *options,
+                     uint32_t last, struct compaction_plan *plan)
+{
+    uint64_t upper = levels_bytes(version, 0, last);
+    uint32_t runs = 0, source = 0;
+
+    for (uint32_t level = 0; level <= last; level++)
+        runs += version->levels[level].run_count;
+    if (runs <= IDLE_RUN_MAX || upper * 2 < version_level_bytes(version, last)
+        || upper + version_level_bytes(version, last)
+               > multiply_saturating(options->memtable_bytes, SMALL_MEMTABLES))
+        return false;
+    while (version->levels[source].run_count == 0)
+        source++;
+    *plan = (struct compaction_plan){
+        .reason = COMPACTION_IDLE,
+        .source_level = source,
+        .target_level = last,
+        .source_run_count = version->levels[source].run_count,
+    };
+    return plan_make(version, last, plan);
+}
+
 /* The cheapest merge that leaves fewer runs to a scan. Each one lowers the number of runs, so this
  * comes to an end. */
-static bool pick_idle(const struct version *version, uint32_t last, struct compaction_plan *plan)
+static bool pick_idle(const struct version *version, const struct pick_options *options,
+                      uint32_t last, struct compaction_plan *plan)
 {
     uint64_t cheapest = UINT64_MAX;
     uint32_t source = last;
@@ -341,7 +368,7 @@ static bool pick_idle(const struct version *version, uint32_t last, struct compa
         }
     }
     if (source == last)
-        return false;
+        return pick_all(version, options, last, plan);
     if (source == 0
         || (source + 1 == last && version_level_bytes(version, last) <= 2 * cheapest))
         return pick_level(version, source, last, COMPACTION_IDLE, plan);
@@ -371,7 +398,7 @@ void compaction_pick(const struct version *version, const struct pick_options *o
         && (plan->reason == COMPACTION_NONE || ratio > 2 * runs))
         *plan = for_ratio;
     if (plan->reason == COMPACTION_NONE && !pick_tombstones(version, last, plan)
-        && !(options->is_idle && pick_idle(version, last, plan)))
+        && !(options->is_idle && pick_idle(version, options, last, plan)))
         return;
     plan_finish(version, last, multiply_saturating(options->memtable_bytes, SLICE_MEMTABLES),
                 plan);

@@ -18,7 +18,7 @@
 static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits its reserved field");
 
 #define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
-#define QUIET_PART       8u          /* quiet: less than 1/8 memtable a second */
+#define QUIET_PART       2u          /* quiet: memtables take less than half of one a second */
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
 #define RETRY_FIRST_NS   10000000u   /* doubled with each failure in a row, up to RETRY_NS */

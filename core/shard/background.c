@@ -478,8 +478,6 @@ static void publish_finish(struct shard *shard, struct running_job *running)
  * be published before it, so the same write goes again until there is room. */
 static void publish_again(struct shard *shard, struct running_job *running, uint64_t now)
 {
-    bool is_flush = job_kind(running->job) == JOB_FLUSH;
-
     if (shard->is_closing) {
         running->write_is_full = false;
         running->write_done = true;
@@ -491,8 +489,8 @@ static void publish_again(struct shard *shard, struct running_job *running, uint
         trouble_note(shard);
     }
     if (now < running->write_retry_ns) {
-        if (running->write_tries >= FAILURES_MAX)
-            *(is_flush ? &shard->flush_status : &shard->compaction_status) = KIWI_FULL;
+        if (running->write_tries >= FAILURES_MAX) /* flushes wait for the same manifest */
+            shard->flush_status = shard->compaction_status = KIWI_FULL;
         return;
     }
     running->write_is_full = false;

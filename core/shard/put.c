@@ -19,6 +19,13 @@ static enum kiwi_status write_refusal(const struct shard *shard)
                 shard->index, shard->directory, kiwi_status_text(shard->stopped), shard->trouble);
 }
 
+/* Memtables or log are full, and what would make room fails. */
+static enum kiwi_status flush_refusal(const struct shard *shard)
+{
+    return FAIL(shard->flush_status, "shard %u of %s cannot flush, writing resumes when it can: %s",
+                shard->index, shard->directory, shard->trouble);
+}
+
 /* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
 static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
                                       enum kiwi_stall *reason)
@@ -34,9 +41,7 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
     if (memtable_bytes(shard->active) < shard->memtable_limit)
         return KIWI_OK;
     if (shard->flush_status != KIWI_OK)
-        return FAIL(shard->flush_status,
-                    "shard %u of %s cannot flush, writing resumes when it can: %s",
-                    shard->index, shard->directory, shard->trouble);
+        return flush_refusal(shard);
     background_wake(shard);
     *delay_ns = DELAY_MEMTABLE_NS;
     *reason = KIWI_STALL_MEMTABLE;
@@ -53,6 +58,8 @@ enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
     case WAL_APPENDED:
         return KIWI_OK;
     case WAL_NO_ROOM:
+        if (shard->flush_status != KIWI_OK)
+            return flush_refusal(shard);
         *delay_ns = DELAY_LOG_NS;
         *reason = KIWI_STALL_LOG;
         return KIWI_BUSY;
@@ -85,6 +92,8 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
     case WAL_APPENDED:
         break;
     case WAL_NO_ROOM:
+        if (shard->flush_status != KIWI_OK)
+            return flush_refusal(shard);
         if (shard->frozen_count < FROZEN_RUNNING_MAX && memtable_entry_count(shard->active) > 0
             && wal_ring_used_bytes(shard->wal) > wal_ring_bytes(shard->wal) / 4 * 3)
             TRY(memtable_rotate(shard));

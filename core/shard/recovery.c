@@ -257,6 +257,7 @@ static enum kiwi_status parts_open(struct shard *shard)
     TRY(manifest_open(&manifest, shard->versions, &shard->manifest, &state));
     TRY(table_files_open(&files, shard->manifest, &shard->files));
     TRY(table_files_adopt(shard->files, version_present(shard->versions)));
+    shard->pool_bytes = table_files_pool_bytes(shard->files);
     TRY(cache_open(&cache, &shard->cache));
     shard->cache_budget = cache.budget_bytes;
     return log_recover(shard, &state);

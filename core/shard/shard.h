@@ -198,6 +198,7 @@ struct shard {
     uint8_t           pace_reason;
     _Atomic uint32_t  background_share;            /* percent; the runner reads it outside */
     uint64_t          drain_bytes, drain_ns;
+    uint64_t          pool_bytes;                  /* of files: the runner uses those outside too */
 
     struct shard_counters {
         struct kiwi_answer_stats answers[KIWI_ANSWER_COUNT];

@@ -114,7 +114,7 @@ void shard_stats_add(struct shard *shard, struct kiwi_stats *stats)
     stats->corruptions += from->corruptions;
     stats->debt_bytes += background_left_bytes(shard);
     stats->snapshots += shard->snapshot_count;
-    stats->pool_file_bytes += table_files_pool_bytes(shard->files);
+    stats->pool_file_bytes += shard->pool_bytes;
     stats->is_read_only |= shard->stopped != KIWI_OK;
     levels_add(shard, stats);
     memory_add(shard, stats);

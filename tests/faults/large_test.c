@@ -34,7 +34,8 @@ static void world_large(struct world *world, uint32_t shard_count)
 
 /* ---- large values ---- */
 
-static const uint32_t sizes[] = { 0, 1, 5 * MIB, 20 * MIB, 64 * MIB, 1 * MIB, 4095, 70000, 3 * MIB };
+static const uint32_t sizes[] = { 0,       1,    5 * MIB, 20 * MIB, 64 * MIB,
+                                  1 * MIB, 4095, 70000,   3 * MIB };
 #define SIZES (sizeof sizes / sizeof sizes[0])
 
 static struct kiwi_slice large_key(size_t i, char room[32])

@@ -716,6 +716,7 @@ static void turn_inside(struct shard *shard, struct context *runner)
     }
     obsolete_recycle(shard, runner);
     shard->pool_bytes = table_files_pool_bytes(shard->files);
+    shard->backlog = shard->frozen_count;
     shard->due_ns = turn_due_ns(shard, now);
     if (memory_lend(shard))
         shard->due_ns = min_u64(shard->due_ns, now + RETRY_SOON_NS);

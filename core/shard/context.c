@@ -15,6 +15,7 @@
 #define CONTEXT_SPIN_NS      2000u
 #define TURN_SLICE_BYTES     (64u << 10)
 /* then the queue is looked at again: the log must not wait for merges */
+#define CREDIT_MAX_NS        2000000u
 #define TURN_SLICES_MAX      4u
 
 enum kiwi_status context_init(struct context *context, struct io *io, struct shard **shards,
@@ -328,37 +329,57 @@ static bool delayed_run(struct context *context)
     return did;
 }
 
-/* Background work of the attached shards, no more than the pacer's share of this thread's time
- * while operations are outstanding, and as much as there is while none are. */
-static bool attached_turn(struct context *context)
+/* The shares of a thread that also serves operations: more while memtables wait for their flush. */
+static uint64_t share_of(struct shard *shard)
+{
+    uint64_t share = atomic_load_explicit(&shard->background_share, memory_order_relaxed);
+
+    if (shard->backlog >= 2)
+        share = max_u64(share, shard->backlog == 2 ? 40 : 70);
+    return min_u64(share, 90);
+}
+
+/* Slices of one shard's jobs while there is credit. Without any, a job still looks at its device
+ * requests, and does as good as nothing else. */
+static bool shard_slices(struct context *context, struct shard *shard, bool is_busy)
+{
+    bool again = false;
+
+    for (uint32_t slice = 0; slice < TURN_SLICES_MAX; slice++) {
+        bool     has_credit = !is_busy || context->background_credit_ns > 0;
+        uint64_t before = io_now_ns(context->io);
+
+        again = background_turn(shard, context, has_credit ? TURN_SLICE_BYTES : 0);
+        context->background_credit_ns -= min_u64(io_now_ns(context->io) - before,
+                                                 context->background_credit_ns);
+        if (!again || !has_credit || !mailbox_is_empty(&context->returned))
+            break;
+    }
+    return again;
+}
+
+/* Background work of the attached shards: no more than its share of this thread while
+ * it has operations to serve, as much as there is while it has none. */
+static bool attached_turn(struct context *context, bool did_other)
 {
     uint64_t start = io_now_ns(context->io);
     uint64_t passed = start - context->turn_last_ns;
-    bool     is_busy = context->outstanding > 0;
+    bool     is_busy = context->finished != NULL || (context->outstanding > 0 && did_other);
     bool     more = false;
 
     for (uint32_t i = 0; i < context->shard_count; i++) {
         struct shard *shard = context->shards[i];
+        uint64_t      share;
 
         if ((context->attached_mask >> i & 1u) == 0)
             continue;
-        uint32_t share = atomic_load_explicit(&shard->background_share, memory_order_relaxed);
-        uint64_t credit = passed * share / (100u - min_u64(share, 90u));
-        context->background_credit_ns = min_u64(context->background_credit_ns + credit, 2000000u);
-        for (uint32_t slice = 0; slice < TURN_SLICES_MAX; slice++) {
-            uint64_t before = io_now_ns(context->io);
-            bool     again = background_turn(shard, context, TURN_SLICE_BYTES);
-            uint64_t used = io_now_ns(context->io) - before;
-
-            context->background_credit_ns -= min_u64(used, context->background_credit_ns);
-            more |= again;
-            if (!again || (is_busy && context->background_credit_ns == 0)
-                || !mailbox_is_empty(&context->returned))
-                break;
-        }
+        share = share_of(shard);
+        context->background_credit_ns = min_u64(
+            context->background_credit_ns + passed * share / (100 - share), CREDIT_MAX_NS);
+        more |= shard_slices(context, shard, is_busy);
     }
     context->turn_last_ns = io_now_ns(context->io);
-    return more;
+    return more && !is_busy;
 }
 
 static bool mail_run(struct context *context)
@@ -384,7 +405,7 @@ bool context_turn(struct context *context)
     if (UNLIKELY(context->delayed != NULL))
         did |= delayed_run(context);
     if (context->attached_mask != 0)
-        did |= attached_turn(context);
+        did |= attached_turn(context, did);
     return did;
 }
 
@@ -407,7 +428,7 @@ void context_sleep(struct context *context, uint64_t timeout_ns)
         uint64_t due = op_state(context->delayed)->resume_ns;
         timeout_ns = min_u64(timeout_ns, due > now ? due - now : 0);
     }
-    for (uint32_t i = 0; context->attached_mask >> i != 0; i++)
+    for (uint32_t i = 0; i < context->shard_count; i++)
         if (context->attached_mask >> i & 1u)
             timeout_ns = min_u64(timeout_ns, background_timeout_ns(context->shards[i], now));
     if (timeout_ns > 0)

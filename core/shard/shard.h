@@ -181,6 +181,7 @@ struct shard {
     uint64_t          write_last_bytes;            /* bytes that memtables had taken by then */
     uint64_t          rotation_count;
     uint64_t          cache_budget;
+    uint32_t          backlog;                     /* frozen memtables, as the runner saw them */
     bool              is_quiet;                    /* few writes: merge for the readers' sake */
     bool              keeps_blocks;                /* nearly all data blocks are in the cache */
     bool              wants_runner;                /* frozen memtables or picks changed */

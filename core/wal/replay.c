@@ -350,13 +350,14 @@ static enum kiwi_status position_check(const struct wal *wal, struct wal_positio
     return KIWI_OK;
 }
 
-/* A new log where a manifest remembers groups: the old one is missing. Takes the new one away, so
+/* A new log where a manifest remembers groups or flushed writes: the old one is missing. Takes the new one away, so
  * that it cannot pass for the old one the next time. */
-static enum kiwi_status new_log_check(struct wal *wal, struct wal_position position)
+static enum kiwi_status new_log_check(struct wal *wal, struct wal_position position,
+                                      uint64_t sequence_after)
 {
     enum kiwi_status status;
 
-    if (position.group == 1 && position.offset == WAL_HEADER_BYTES)
+    if (position.group == 1 && position.offset == WAL_HEADER_BYTES && sequence_after == 0)
         return KIWI_OK;
     status = io_remove(wal->io, io_file_path(wal->ring_file));
     if (status != KIWI_OK && status != KIWI_NOT_FOUND)
@@ -409,7 +410,7 @@ enum kiwi_status wal_recover(struct wal *wal, struct wal_position position,
     *out = (struct wal_recovery){ 0 };
     TRY(position_check(wal, position));
     if (wal->is_new)
-        TRY(new_log_check(wal, position));
+        TRY(new_log_check(wal, position, sequence_after));
     window_open(&replay.window, wal);
     if (!wal->is_new) {
         if ((status = groups_replay(&replay, out)) != KIWI_OK) goto done;

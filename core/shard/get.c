@@ -51,12 +51,10 @@ static enum kiwi_status value_copy(struct kiwi_op *op, struct bytes value)
 static void answer_count(struct shard *shard, struct kiwi_op *op, enum kiwi_answer answer,
                          uint64_t start_ns)
 {
-    struct kiwi_answer_stats *stats = &shard->counters.answers[answer];
-
-    stats->gets++;
-    if (start_ns != 0) {
+    shard->counters.answer_gets[answer]++;
+    if (UNLIKELY(start_ns != 0)) {
         uint64_t total = io_now_ns(shard->options.io) - start_ns;
-        histogram_record(&stats->latency, total);
+        histogram_record(&shard->counters.answer_latencies[answer], total);
         if (op->explain != NULL)
             op->explain->total_ns = total;
     }

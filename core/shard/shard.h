@@ -202,7 +202,9 @@ struct shard {
     uint64_t          pool_bytes;                  /* of files: the runner uses those outside too */
 
     struct shard_counters {
-        struct kiwi_answer_stats answers[KIWI_ANSWER_COUNT];
+        /* Counted by every get, so together; the latencies are touched by samples only. */
+        uint64_t            answer_gets[KIWI_ANSWER_COUNT];
+        struct kiwi_latency answer_latencies[KIWI_ANSWER_COUNT];
         struct kiwi_level_stats  levels[KIWI_LEVEL_COUNT_MAX];
         struct kiwi_stall_stats  stalls[KIWI_STALL_COUNT];
         uint64_t gets, puts, deletes, batches, scans, scan_rows, write_bytes_base;

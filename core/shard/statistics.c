@@ -87,8 +87,8 @@ void shard_stats_add(struct shard *shard, struct kiwi_stats *stats)
     const struct shard_counters *from = &shard->counters;
 
     for (uint32_t i = 0; i < KIWI_ANSWER_COUNT; i++) {
-        stats->answers[i].gets += from->answers[i].gets;
-        histogram_add(&stats->answers[i].latency, &from->answers[i].latency);
+        stats->answers[i].gets += from->answer_gets[i];
+        histogram_add(&stats->answers[i].latency, &from->answer_latencies[i]);
     }
     for (uint32_t i = 0; i < KIWI_STALL_COUNT; i++) {
         stats->stalls[i].count += from->stalls[i].count;

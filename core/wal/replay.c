@@ -350,8 +350,8 @@ static enum kiwi_status position_check(const struct wal *wal, struct wal_positio
     return KIWI_OK;
 }
 
-/* A new log where a manifest remembers groups or flushed writes: the old one is missing. Takes the new one away, so
- * that it cannot pass for the old one the next time. */
+/* A new log where a manifest remembers groups or flushed writes: the old one is missing. Takes the
+ * new one away, so that it cannot pass for the old one the next time. */
 static enum kiwi_status new_log_check(struct wal *wal, struct wal_position position,
                                       uint64_t sequence_after)
 {

@@ -19,6 +19,7 @@ static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits i
 
 #define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
 #define QUIET_PART       2u          /* quiet: memtables take less than half of one a second */
+#define PACE_EVERY_NS    500000u
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
 #define RETRY_FIRST_NS   10000000u   /* doubled with each failure in a row, up to RETRY_NS */
@@ -686,6 +687,11 @@ static void turn_inside(struct shard *shard, struct context *runner)
 
     commit_timer_run(shard, runner);
     rate_look(shard, now);
+    /* The last memtable before writers would have to wait fills: they are braked as it does. */
+    if (shard->frozen_count >= FROZEN_RUNNING_MAX && now - shard->paced_ns >= PACE_EVERY_NS) {
+        shard->paced_ns = now;
+        admission_update(shard);
+    }
     for (uint32_t i = 0; i < JOB_SLOTS; i++) {
         struct running_job *running = job_slot(shard, i);
 

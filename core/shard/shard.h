@@ -195,6 +195,7 @@ struct shard {
     uint64_t          flush_retry_ns, compaction_retry_ns;
     uint64_t          due_ns;                      /* the runner's: when it must come again */
     uint64_t          debt_bytes;
+    uint64_t          paced_ns;                    /* when the runner looked at the backlog last */
     uint64_t          pace_delay_until_ns;
     uint8_t           pace_reason;
     _Atomic uint32_t  background_share;            /* percent; the runner reads it outside */

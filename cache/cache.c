@@ -342,9 +342,14 @@ uint64_t cache_bytes(const struct cache *cache)
     return cache->pool.mapped_bytes;
 }
 
-void cache_prefault(struct cache *cache)
+void cache_prefault(struct cache *cache, uint64_t bytes)
 {
-    segment_pool_prefault(&cache->pool);
+    segment_pool_prefault(&cache->pool, bytes);
+}
+
+bool cache_is_full(const struct cache *cache)
+{
+    return !segment_pool_has(&cache->pool, SPARE_SEGMENTS_MAX + 1);
 }
 
 /* ---- records ---- */

@@ -31,8 +31,10 @@ void     cache_budget_set(struct cache *cache, uint64_t budget_bytes);
  * them. 0: not known. */
 void     cache_block_need_set(struct cache *cache, uint64_t bytes);
 uint64_t cache_bytes(const struct cache *cache); /* taken from the host, free segments included */
-/* Takes the whole budget now, so that first touches (5 ms a huge page) delay nothing later. */
-void     cache_prefault(struct cache *cache);
+/* Takes up to bytes of the budget now: a first touch (5 ms a huge page) then delays nothing later.
+ */
+void     cache_prefault(struct cache *cache, uint64_t bytes);
+bool     cache_is_full(const struct cache *cache); /* more can only be kept by evicting */
 
 /* ---- records: newest versions of keys that live in tables ---- */
 struct cached_record {

@@ -332,9 +332,9 @@ struct segment *segment_take_odd(struct segment_pool *pool, uint32_t bytes)
     return segment;
 }
 
-void segment_pool_prefault(struct segment_pool *pool)
+void segment_pool_prefault(struct segment_pool *pool, uint64_t bytes)
 {
-    while (pool_grow(pool))
+    while (pool->mapped_bytes < bytes && pool_grow(pool))
         ;
     for (struct segment *segment = pool->free.oldest; segment != NULL; segment = segment->next)
         for (uint32_t at = 0; at < segment->bytes; at += PAGE_BYTES)

@@ -82,9 +82,9 @@ void          segment_pool_discharge(struct segment_pool *pool, uint64_t bytes);
 bool     segment_pool_has(const struct segment_pool *pool, uint32_t count);
 uint64_t segment_pool_room(const struct segment_pool *pool);
 uint64_t segment_pool_used(const struct segment_pool *pool); /* mapped and not free */
-/* Maps what the budget allows and writes to every page of it, so that no later take waits for the
- * host: about 10 us per 4 KiB the first time, on a virtual machine. */
-void segment_pool_prefault(struct segment_pool *pool);
+/* Maps up to bytes, as the budget allows, and writes to every page of it, so that no later take
+ * waits for the host: about 10 us per 4 KiB the first time, on a virtual machine. */
+void segment_pool_prefault(struct segment_pool *pool, uint64_t bytes);
 /* Returns free memory to the host until mapped + bytes fit the budget or none is left to return. */
 void segment_pool_trim(struct segment_pool *pool, uint64_t bytes);
 /* A segment whose eviction helps to return a region: of the region with the fewest used segments

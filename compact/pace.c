@@ -15,7 +15,7 @@
 #define WRITES_PER_BYTE                4.0  /* intake at pressure 1 is drain / this */
 #define PRESSURE_MAX                   4.0
 #define DELAY_NS_PER_KIB_MAX           10000000.0
-#define MEMTABLE_PRESSURE_FROM         1.0  /* memtables before everything is full */
+#define MEMTABLE_PRESSURE_FROM         1.0  /* memtable_bytes before everything is full */
 #define LOG_PRESSURE_FROM              0.75 /* of the ring */
 #define SHARE_MIN                      10.0 /* percent */
 #define SHARE_MAX                      80.0
@@ -35,13 +35,26 @@ static double square(double x)
     return x * x;
 }
 
-static double memtable_fill(const struct pace_input *input)
+static double full_of(const struct pace_input *input)
+{
+    return (double)(input->frozen_max > 0 ? input->frozen_max : 1) + 1.0;
+}
+
+/* In units of memtable_bytes. */
+static double active_fill(const struct pace_input *input)
+{
+    return input->memtable_bytes == 0
+        ? 0.0 : (double)input->active_bytes / (double)input->memtable_bytes;
+}
+
+/* When as many are frozen as may be, the active one has only its own memtable_bytes left. */
+static double frozen_fill(const struct pace_input *input)
 {
     double fill = input->memtable_bytes == 0
-        ? 0.0 : (double)input->frozen_fill / (double)input->memtable_bytes;
+        ? 0.0 : (double)input->frozen_bytes / (double)input->memtable_bytes;
 
-    /* Freezing turns a fill of 1 into one more frozen memtable: the sum does not jump. */
-    return (double)input->frozen_count + (fill < 1.0 ? fill : 1.0);
+    return input->frozen_count >= input->frozen_max && fill < full_of(input) - 1.0
+        ? full_of(input) - 1.0 : fill;
 }
 
 static double debt_pressure(const struct pace_input *input)
@@ -58,9 +71,10 @@ static double debt_pressure(const struct pace_input *input)
 
 static double memtable_pressure(const struct pace_input *input)
 {
-    double full = (double)(input->frozen_max > 0 ? input->frozen_max : 1) + 1.0;
+    double full = full_of(input);
 
-    return pressure_between(memtable_fill(input), full - MEMTABLE_PRESSURE_FROM, full);
+    return pressure_between(frozen_fill(input) + active_fill(input),
+                            full - MEMTABLE_PRESSURE_FROM, full);
 }
 
 static double log_fill(const struct pace_input *input)
@@ -71,9 +85,10 @@ static double log_fill(const struct pace_input *input)
 static uint32_t background_share(const struct pace_input *input)
 {
     double soft = input->debt_soft_bytes > 0 ? (double)input->debt_soft_bytes : 1.0;
-    double full = (double)(input->frozen_max > 0 ? input->frozen_max : 1) + 1.0;
     double need = (double)input->debt_bytes / soft;
-    double flush_need = memtable_fill(input) / full;
+    double active = active_fill(input);
+    /* A large active memtable alone is nothing to be done yet. */
+    double flush_need = (frozen_fill(input) + (active < 1.0 ? active : 1.0)) / full_of(input);
     double log_need = log_fill(input);
 
     if (flush_need > need)

@@ -69,8 +69,9 @@ struct pace_input {
     uint64_t debt_hard_bytes;
     uint32_t frozen_count;           /* memtables that wait for their flush */
     uint32_t frozen_max;
-    uint64_t frozen_fill;            /* bytes in the active memtable */
-    uint64_t memtable_bytes;
+    uint64_t frozen_bytes;           /* in those */
+    uint64_t active_bytes;           /* in the one that fills */
+    uint64_t memtable_bytes;         /* frozen_max + 1 of these are all that memtables may take */
     uint64_t log_used_bytes, log_bytes;
     uint64_t drain_bytes_per_second; /* measured, of flush and compaction */
 };

@@ -20,7 +20,7 @@ struct work_key {
 };
 
 struct memtable_work {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     struct work_key      *keys;
     uint64_t              count, sequence;
@@ -65,7 +65,7 @@ static void key_fill(struct work_key *key, uint64_t number, enum memtable_shape 
 static void memtable_new(struct memtable_work *work)
 {
     struct memtable_options options = {
-        .slot = work->slot,
+        .pool = work->pool,
         .expected_bytes = work->count * (KEY_BYTES + work->value_bytes),
     };
 
@@ -85,7 +85,7 @@ struct memtable_work *memtable_work_open(uint64_t count, uint32_t value_bytes,
     assert(work->keys != NULL);
     for (uint64_t i = 0; i < count; i++)
         key_fill(&work->keys[i], i, shape);
-    must(memtable_slot_open(2u << 20, &work->slot));
+    must(memtable_pool_open(2u << 20, &work->pool));
     memtable_new(work);
     return work;
 }
@@ -93,7 +93,7 @@ struct memtable_work *memtable_work_open(uint64_t count, uint32_t value_bytes,
 void memtable_work_close(struct memtable_work *work)
 {
     memtable_close(work->memtable);
-    memtable_slot_close(work->slot);
+    memtable_pool_close(work->pool);
     memory_free(work->keys);
     memory_free(work);
 }

@@ -59,7 +59,7 @@ static enum kiwi_status chunk_begin(struct arena *arena)
     struct chunk *chunk;
 
     TRY(table_grow(arena));
-    chunk = slot_chunk_take(arena->slot);
+    chunk = pool_chunk_take(arena->pool);
     if (chunk == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a memtable chunk of %" PRIu32 " bytes",
                     arena->chunk_bytes);
@@ -68,14 +68,14 @@ static enum kiwi_status chunk_begin(struct arena *arena)
     return KIWI_OK;
 }
 
-enum kiwi_status arena_open(struct arena *arena, struct memtable_slot *slot)
+enum kiwi_status arena_open(struct arena *arena, struct memtable_pool *pool)
 {
-    uint64_t chunk_bytes = slot_chunk_bytes(slot);
+    uint64_t chunk_bytes = pool_chunk_bytes(pool);
 
     assert(chunk_bytes >= CHUNK_BYTES_MIN);
     assert(chunk_bytes <= CHUNK_BYTES_MAX);
     *arena = (struct arena){
-        .slot = slot,
+        .pool = pool,
         .chunk_bytes = (uint32_t)chunk_bytes,
         .shift = (uint32_t)__builtin_ctzll(chunk_bytes / RECORD_UNIT_BYTES),
     };
@@ -87,7 +87,7 @@ void arena_close(struct arena *arena)
     /* Last first: the next memtable then fills them in the order of this one. */
     for (uint32_t i = arena->chunk_count; i > 0; i--) {
         if (arena->chunks[i - 1].chunk != NULL)
-            slot_chunk_give(arena->slot, arena->chunks[i - 1].chunk);
+            pool_chunk_give(arena->pool, arena->chunks[i - 1].chunk);
     }
     memory_free(arena->chunks);
     *arena = (struct arena){ 0 };
@@ -117,7 +117,7 @@ enum kiwi_status arena_allocate_large(struct arena *arena, uint64_t bytes, uint3
 
     assert(arena_is_large(arena, bytes));
     TRY(table_grow(arena));
-    chunk = slot_chunk_take_large(arena->slot, bytes);
+    chunk = pool_chunk_take_large(arena->pool, bytes);
     if (chunk == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a record of %" PRIu64 " bytes", bytes);
     *out = chunk_add(arena, chunk) << arena->shift;
@@ -132,7 +132,7 @@ void arena_release_large(struct arena *arena, uint32_t reference)
     assert((reference & ((1u << arena->shift) - 1)) == 0);
     assert(place->chunk->bytes != arena->chunk_bytes);
     arena->bytes -= place->chunk->bytes;
-    slot_chunk_give(arena->slot, place->chunk);
+    pool_chunk_give(arena->pool, place->chunk);
     *place = (struct arena_chunk){ 0 };
     arena->hole_count++;
 }

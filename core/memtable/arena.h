@@ -1,14 +1,14 @@
 /*
- * arena.h: bump allocation in a slot's chunks, and 4-byte references to what lies there.
+ * arena.h: bump allocation in a pool's chunks, and 4-byte references to what lies there.
  *
- * Owns     its chunks until it closes; they then go back to the slot.
+ * Owns     its chunks until it closes; they then go back to the pool.
  * Thread   one writer; reading through references needs no care once nothing is allocated any more.
  * Refs     chunk number and place within it in units of 8 bytes: 32 GiB at most. 0 is no reference.
  */
 #pragma once
 
 #include "core/memtable/record.h"
-#include "core/memtable/slot.h"
+#include "core/memtable/pool.h"
 
 struct arena_chunk {
     uint8_t      *base; /* NULL: a hole that a large record left */
@@ -16,7 +16,7 @@ struct arena_chunk {
 };
 
 struct arena {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct arena_chunk   *chunks;
     uint32_t              chunk_count, chunk_capacity, hole_count;
     uint32_t              shift;   /* of references: units in a chunk, as a power of two */
@@ -26,7 +26,7 @@ struct arena {
     uint64_t              bytes;   /* of all chunks */
 };
 
-MUST_USE enum kiwi_status arena_open(struct arena *arena, struct memtable_slot *slot);
+MUST_USE enum kiwi_status arena_open(struct arena *arena, struct memtable_pool *pool);
 void arena_close(struct arena *arena); /* fine after a failed open */
 
 /* After success, allocations of bytes in total (rounded up to their alignment, each) succeed. */

@@ -236,9 +236,9 @@ enum kiwi_status memtable_open(const struct memtable_options *options, struct me
 
     if (memtable == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a memtable of %zu bytes", sizeof *memtable);
-    slot_enter(options->slot);
-    memtable->slot = options->slot;
-    if ((status = arena_open(&memtable->arena, options->slot)) != KIWI_OK)
+    pool_enter(options->pool);
+    memtable->pool = options->pool;
+    if ((status = arena_open(&memtable->arena, options->pool)) != KIWI_OK)
         goto fail;
     if ((status = skiplist_open(&memtable->list, &memtable->arena, options->prefix)) != KIWI_OK)
         goto fail;
@@ -259,7 +259,7 @@ void memtable_close(struct memtable *memtable)
         return;
     key_index_close(&memtable->index);
     arena_close(&memtable->arena);
-    slot_leave(memtable->slot);
+    pool_leave(memtable->pool);
     memory_free(memtable);
 }
 

@@ -2,8 +2,7 @@
  * memtable.h: the newest writes of a shard, sorted in memory.
  *
  * Owns     its records (copied in), a blocked skip list over them (order) and a hash index (point
- *          reads). Memory comes from one jemalloc arena per slot in chunks; the memtable is dropped
- *          as a whole.
+ *          reads). Memory comes in chunks from a pool; the memtable is dropped as a whole.
  * Thread   active: whoever holds the shard's token. After memtable_freeze it never changes and any
  *          thread may read it.
  * Order    entry_compare: key ascending, sequence descending.
@@ -16,21 +15,23 @@
 
 struct memtable;
 
-/* Memory that outlives one memtable: chunks of a dropped one serve the next, already touched. */
-struct memtable_slot;
-MUST_USE enum kiwi_status memtable_slot_open(uint64_t chunk_bytes, struct memtable_slot **out);
-void                      memtable_slot_close(struct memtable_slot *slot); /* NULL is fine */
-/* Memory the slot holds: in use by its memtable and kept for the next. */
-uint64_t                  memtable_slot_bytes(const struct memtable_slot *slot);
+/* Memory of all memtables of a shard: chunks of a dropped one serve the next, already touched. Used
+ * by one thread at a time: whoever holds the shard's token. */
+struct memtable_pool;
+MUST_USE enum kiwi_status memtable_pool_open(uint64_t chunk_bytes, struct memtable_pool **out);
+void                      memtable_pool_close(struct memtable_pool *pool); /* NULL is fine */
+/* Memory the pool holds: in use by memtables and kept for the next ones. */
+uint64_t                  memtable_pool_bytes(const struct memtable_pool *pool);
 /* Takes and touches one more chunk while less than bytes are kept for the next memtable; false when
- * there is enough, or no more. A first touch may take milliseconds: call it outside the token,
- * before the slot has a memtable. */
-bool                      memtable_slot_prepare(struct memtable_slot *slot, uint64_t bytes);
-/* Gives back what is kept for the next memtable. */
-void                      memtable_slot_trim(struct memtable_slot *slot);
+ * there is enough, or no more. A first touch may take milliseconds: call it while opening. */
+bool                      memtable_pool_prepare(struct memtable_pool *pool, uint64_t bytes);
+/* Part of it: kept for the next memtables. */
+uint64_t                  memtable_pool_rest_bytes(const struct memtable_pool *pool);
+/* Gives up to bytes of that back to the system; returns how many. */
+uint64_t                  memtable_pool_trim(struct memtable_pool *pool, uint64_t bytes);
 
 struct memtable_options {
-    struct memtable_slot *slot;         /* borrowed; one live memtable per slot */
+    struct memtable_pool *pool;         /* borrowed */
     uint64_t              expected_bytes; /* sizes tables; it may grow beyond */
     struct bytes          prefix;       /* keys are expected to share it (from the memtable before);
                                            copied; only speed depends on it */

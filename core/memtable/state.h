@@ -10,7 +10,7 @@ struct memtable {
     struct arena          arena;
     struct skiplist       list;
     struct key_index      index;
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     uint64_t              entry_count;
     uint64_t              tombstone_count;
     uint64_t              data_bytes;

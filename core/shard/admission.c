@@ -1,9 +1,10 @@
 /*
- * admission.c: slows writers smoothly before queues fill, and says what of the shard's memory is
- * for caches: all but the active memtable, the frozen ones and the device buffers. The shares do
- * not follow every freeze: a cache that gave way each time would forget, under the token, what it
- * must read again a moment later. Only while few writes come is the frozen ones' share lent to the
- * cache, and taken back in small steps when more come.
+ * admission.c: slows writers smoothly before queues fill, says how large the active memtable may
+ * grow, and what of the shard's memory is for caches: all but what memtables may take together and
+ * the device buffers. The shares do not follow every freeze: a cache that gave way each time would
+ * forget, under the token, what it must read again a moment later. Only while few writes come and
+ * the cache is full is the frozen ones' share lent to it, and taken back in small steps when more
+ * come.
  *
  * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the
  * bucket that turns "so many nanoseconds per KiB" into a delay for each write.
@@ -13,7 +14,18 @@
 #define DELAY_MAX_NS     1000000u /* of one write, by the pacer */
 #define BUCKET_SLACK_NS  100000u  /* short bursts pay nothing */
 #define LEND_STEP_BYTES  (1u << 20) /* evicting this much takes about half a millisecond */
+#define LEND_TRIM_BYTES  (8u << 20) /* giving this much back to the system takes as long */
 #define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
+#define FLUSH_RATIO_MAX  64u      /* in sixteenths */
+#define BUFFER_SHARE     16u      /* device buffers, and what is too small to be listed */
+#define HUGE_FROM_BYTES  (16u << 20) /* a memtable of this size has chunks of a huge page */
+/*
+ * A page that is touched the first time costs 0.2 to 10 us: a quarter of the processor time of a
+ * load into fresh memory. So opening touches what will be used; tiny databases need not, and beyond
+ * a GiB the wait at open would be felt more than the faults later.
+ */
+#define PREFAULT_BYTES_MIN (16u << 20) /* of a shard */
+#define PREFAULT_BYTES_MAX (1u << 30)  /* of all shards */
 
 struct pick_options pick_options_of(const struct shard *shard)
 {
@@ -28,6 +40,62 @@ struct pick_options pick_options_of(const struct shard *shard)
     };
 }
 
+/* ---- when memtables freeze ---- */
+
+static uint64_t memory_of_memtables(const struct shard_options *options)
+{
+    return (1 + FROZEN_RUNNING_MAX) * options->options.memtable_bytes;
+}
+
+void flush_ratio_note(struct shard *shard, uint64_t fill_ns, uint64_t flush_ns)
+{
+    uint64_t ratio = FLUSH_RATIO_MAX;
+
+    if (fill_ns > 0 && flush_ns / fill_ns < FLUSH_RATIO_MAX / 16)
+        ratio = flush_ns * 16 / fill_ns;
+    /* Slower flushes are believed at once, faster ones by and by. */
+    if (ratio < shard->flush_ratio)
+        ratio = (shard->flush_ratio + ratio) / 2;
+    shard->flush_ratio = (uint32_t)ratio;
+}
+
+/*
+ * All memtables together may take (1 + FROZEN_RUNNING_MAX) times memtable_bytes. A large active one
+ * takes in more updates in place, answers more reads and is flushed less often; but while it is
+ * flushed the next one fills, and three quarters of the room must do for both, or writers are
+ * braked. So the faster flushes are, compared with filling, the more the active one may take.
+ */
+static void memtable_limit_update(struct shard *shard)
+{
+    uint64_t least = shard->options.options.memtable_bytes;
+    uint64_t all = memory_of_memtables(&shard->options);
+    uint64_t left = all - min_u64(all, shard->frozen_bytes);
+    uint64_t wanted = max_u64(all * 3 / 4 * 16 / (16 + shard->flush_ratio), least);
+
+    if (left >= 2 * least)
+        shard->memtable_limit = min_u64(wanted, left - least);
+    else /* more than all is frozen only after recovery */
+        shard->memtable_limit = left >= least / 16 ? left : least;
+}
+
+bool memtables_are_full(const struct shard *shard)
+{
+    return shard->frozen_count >= FROZEN_RUNNING_MAX
+        || shard->frozen_bytes + memtable_bytes(shard->active)
+               >= memory_of_memtables(&shard->options);
+}
+
+bool memtables_are_scarce(const struct shard *shard)
+{
+    uint64_t all = memory_of_memtables(&shard->options);
+
+    return shard->frozen_count >= FROZEN_RUNNING_MAX
+        || (shard->frozen_count > 0
+            && shard->frozen_bytes + memtable_bytes(shard->active) >= all / 4 * 3);
+}
+
+/* ---- pressure and delay ---- */
+
 void admission_update(struct shard *shard)
 {
     const struct kiwi_options *options = &shard->options.options;
@@ -41,12 +109,14 @@ void admission_update(struct shard *shard)
     input.debt_hard_bytes = 3 * input.debt_soft_bytes;
     input.frozen_count = shard->frozen_count;
     input.frozen_max = FROZEN_RUNNING_MAX;
-    input.frozen_fill = memtable_bytes(shard->active);
-    input.memtable_bytes = shard->memtable_limit;
+    input.frozen_bytes = shard->frozen_bytes;
+    input.active_bytes = memtable_bytes(shard->active);
+    input.memtable_bytes = options->memtable_bytes;
     input.log_used_bytes = wal_ring_used_bytes(shard->wal);
     input.log_bytes = wal_ring_bytes(shard->wal);
     input.drain_bytes_per_second =
         shard->drain_ns < 1000000 ? 0 : shard->drain_bytes * 1000 / (shard->drain_ns / 1000000);
+    memtable_limit_update(shard);
     pace(&input, &output);
     shard->delay_ns_per_kib = output.delay_ns_per_kib;
     shard->pace_reason = output.reason;
@@ -68,45 +138,68 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
     return min_u64(ahead, DELAY_MAX_NS);
 }
 
-/* What dropped memtables left in their slots for the next ones; one slot a turn, each may take a
- * millisecond. False: all are empty. */
-static bool slots_trim(struct shard *shard)
+/* ---- shares of the memory ---- */
+
+static uint64_t memory_of_shard(const struct shard_options *options)
 {
-    for (uint32_t i = 0; i < shard->slot_free_count; i++)
-        if (memtable_slot_bytes(shard->slot_free[i]) > shard->memtable_limit / 8) {
-            memtable_slot_trim(shard->slot_free[i]);
-            return true;
-        }
-    return false;
+    return options->options.memory_bytes / options->count;
 }
 
-/* Inside, on the runner. True when more has to be taken back soon. */
+uint64_t memory_cache_bytes(const struct shard_options *options)
+{
+    uint64_t total = memory_of_shard(options);
+    uint64_t taken = memory_of_memtables(options) + total / BUFFER_SHARE;
+
+    return max_u64(total / CACHE_SHARE_MIN, total - min_u64(taken, total));
+}
+
+uint64_t memory_chunk_bytes(const struct shard_options *options)
+{
+    uint64_t bytes = options->options.memtable_bytes;
+
+    return bytes >= HUGE_FROM_BYTES ? 2u << 20 : max_u64(bytes / 16 / 4096 * 4096, 16384);
+}
+
+void memory_prefault(struct shard *shard)
+{
+    uint64_t left = PREFAULT_BYTES_MAX / shard->options.count;
+    uint64_t memtables = memory_of_memtables(&shard->options);
+    uint64_t used = memtable_pool_bytes(shard->pool) - memtable_pool_rest_bytes(shard->pool);
+
+    if (memory_of_shard(&shard->options) < PREFAULT_BYTES_MIN)
+        return;
+    memtables = min_u64(memtables - min_u64(memtables, used), left);
+    while (memtable_pool_prepare(shard->pool, memtables))
+        ;
+    cache_prefault(shard->cache, min_u64(shard->cache_budget, left - memtables));
+}
+
+/* Inside, on the runner. True when more has to be taken back or lent soon. */
 bool memory_lend(struct shard *shard)
 {
-    uint64_t total = shard->options.options.memory_bytes / shard->options.count;
+    uint64_t memtable = shard->options.options.memtable_bytes;
+    uint64_t total = memory_of_shard(&shard->options);
     uint64_t target = memory_cache_bytes(&shard->options);
-    uint64_t taken = memtable_bytes(shard->active) + shard->memtable_limit + total / 16;
+    uint64_t rest = memtable_pool_rest_bytes(shard->pool);
+    uint64_t taken = memtable_pool_bytes(shard->pool) + total / BUFFER_SHARE;
+    bool     lends = false;
 
-    for (uint32_t i = 0; i < shard->frozen_count; i++)
-        taken += memtable_bytes(shard->frozen[i]->memtable);
-    if (shard->is_quiet && slots_trim(shard))
-        return true;
-    if (shard->is_quiet)
+    /* One memtable's worth stays at rest: the active one grows into it. */
+    taken += memtable - min_u64(memtable, rest);
+    if (shard->is_quiet && cache_is_full(shard->cache)) {
+        lends = rest >= memtable + LEND_TRIM_BYTES;
+        if (lends)
+            taken -= memtable_pool_trim(shard->pool, LEND_TRIM_BYTES);
         target = max_u64(target, total - min_u64(taken, total));
+    } else if (shard->is_quiet) {
+        target = max_u64(target, min_u64(shard->cache_budget, total - min_u64(taken, total)));
+    }
     if (target > shard->cache_budget + LEND_STEP_BYTES)
         shard->cache_budget = target;
     else if (target < shard->cache_budget)
         shard->cache_budget -= min_u64(shard->cache_budget - target, LEND_STEP_BYTES);
     else
-        return false;
+        return lends;
     cache_budget_set(shard->cache, shard->cache_budget);
-    return shard->cache_budget > target;
-}
-
-uint64_t memory_cache_bytes(const struct shard_options *options)
-{
-    uint64_t total = options->options.memory_bytes / options->count;
-    uint64_t taken = (1 + FROZEN_RUNNING_MAX) * options->options.memtable_bytes + total / 16;
-
-    return max_u64(total / CACHE_SHARE_MIN, total - min_u64(taken, total));
+    return lends || shard->cache_budget > target;
 }

@@ -36,53 +36,26 @@ void background_wake(struct shard *shard)
 
 /* ---- memtables ---- */
 
-static struct frozen *frozen_take(struct shard *shard)
-{
-    struct frozen *frozen = memory_allocate_zeroed(sizeof *frozen);
-    uint64_t       chunk = shard->memtable_limit >= (16u << 20) ? 2u << 20
-                         : max_u64(shard->memtable_limit / 16 / 4096 * 4096, 16384);
-
-    if (frozen == NULL)
-        return NULL;
-    if (shard->slot_free_count > 0)
-        frozen->slot = shard->slot_free[--shard->slot_free_count];
-    else if (memtable_slot_open(chunk, &frozen->slot) != KIWI_OK) {
-        memory_free(frozen);
-        return NULL;
-    }
-    return frozen;
-}
-
-static void slot_give(struct shard *shard, struct memtable_slot *slot)
-{
-    if (shard->slot_free_count < ARRAY_COUNT(shard->slot_free))
-        shard->slot_free[shard->slot_free_count++] = slot;
-    else
-        memtable_slot_close(slot);
-}
-
-void frozen_release(struct shard *shard, struct frozen *frozen)
+void frozen_release(struct frozen *frozen)
 {
     if (!frozen->is_flushed || frozen->scan_holds > 0)
         return;
     memtable_close(frozen->memtable);
-    slot_give(shard, frozen->slot);
     memory_free(frozen);
 }
 
 /* A fresh active memtable; the one before must have been put away. */
 static enum kiwi_status active_open(struct shard *shard, struct bytes prefix)
 {
-    struct frozen          *next = frozen_take(shard);
-    struct memtable_options options = { .expected_bytes = shard->memtable_limit, .prefix = prefix };
+    struct frozen          *next = memory_allocate_zeroed(sizeof *next);
+    struct memtable_options options = { .pool = shard->pool, .prefix = prefix,
+                                        .expected_bytes = shard->memtable_limit };
     enum kiwi_status        status;
 
     if (next == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a memtable");
-    options.slot = next->slot;
     status = memtable_open(&options, &next->memtable);
     if (status != KIWI_OK) {
-        slot_give(shard, next->slot);
         memory_free(next);
         return status;
     }
@@ -90,6 +63,7 @@ static enum kiwi_status active_open(struct shard *shard, struct bytes prefix)
     next->sequence_last = shard->is_recovering && shard->active_frozen != NULL
                         ? shard->active_frozen->sequence_last : shard->sequence;
     next->sequence_min = next->sequence_last + 1;
+    next->opened_ns = io_now_ns(shard->options.io);
     shard->active = next->memtable;
     shard->active_frozen = next;
     return KIWI_OK;
@@ -105,7 +79,9 @@ enum kiwi_status memtable_rotate(struct shard *shard)
     if (full == NULL)
         return KIWI_OK; /* the first one */
     memtable_freeze(full->memtable);
-    shard->rotation_count++;
+    full->frozen_ns = io_now_ns(shard->options.io);
+    shard->rotated_bytes += memtable_bytes(full->memtable);
+    shard->frozen_bytes += memtable_bytes(full->memtable);
     /* During replay the log behind this memtable is still to be read: no position to trim to. */
     if (!shard->is_recovering)
         full->log_position = wal_position_now(shard->wal);
@@ -224,6 +200,8 @@ static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, c
 
 static struct job_options job_options_of(struct shard *shard, uint64_t *snapshots)
 {
+    uint64_t memtable_bytes = shard->options.options.memtable_bytes;
+
     for (uint32_t i = 0; i < shard->snapshot_count; i++)
         snapshots[i] = shard->snapshots[i].sequence;
     return (struct job_options){
@@ -235,7 +213,7 @@ static struct job_options job_options_of(struct shard *shard, uint64_t *snapshot
         .filter_bits_tiered = 14,
         .filter_bits_last = 10,
         .window_bytes = min_u64(256u << 10,
-                                max_u64(shard->memtable_limit / 16 / 4096 * 4096, 32768)),
+                                max_u64(memtable_bytes / 16 / 4096 * 4096, 32768)),
         .snapshots = snapshots,
         .snapshot_count = shard->snapshot_count,
         .block_done = merge_warm,
@@ -455,8 +433,12 @@ static void flush_finish(struct shard *shard, struct running_job *running)
         wal_trim(shard->wal, frozen->log_position);
     shard->frozen_count--;
     memmove(&shard->frozen[0], &shard->frozen[1], shard->frozen_count * sizeof shard->frozen[0]);
+    assert(shard->frozen_bytes >= memtable_bytes(frozen->memtable));
+    shard->frozen_bytes -= memtable_bytes(frozen->memtable);
+    flush_ratio_note(shard, frozen->frozen_ns - frozen->opened_ns,
+                     io_now_ns(shard->options.io) - frozen->frozen_ns);
     frozen->is_flushed = true;
-    frozen_release(shard, frozen);
+    frozen_release(frozen);
 }
 
 static void publish_finish(struct shard *shard, struct running_job *running)
@@ -639,10 +621,10 @@ static void rate_look(struct shard *shard, uint64_t now)
 {
     struct kiwi_tier_stats tiers[KIWI_TIER_COUNT];
     uint64_t               passed = now - shard->write_last_ns;
-    uint64_t               bytes = shard->rotation_count * shard->memtable_limit
-                                 + memtable_bytes(shard->active);
+    uint64_t               bytes = shard->rotated_bytes + memtable_bytes(shard->active);
     uint64_t               table_bytes = 0;
-    uint64_t               quiet_bytes = shard->memtable_limit / QUIET_PART * passed / 1000000000u;
+    uint64_t               quiet_bytes = shard->options.options.memtable_bytes / QUIET_PART
+                                       * passed / 1000000000u;
     bool                   was_quiet = shard->is_quiet;
 
     if (passed < RATE_WINDOW_NS)
@@ -687,8 +669,8 @@ static void turn_inside(struct shard *shard, struct context *runner)
 
     commit_timer_run(shard, runner);
     rate_look(shard, now);
-    /* The last memtable before writers would have to wait fills: they are braked as it does. */
-    if (shard->frozen_count >= FROZEN_RUNNING_MAX && now - shard->paced_ns >= PACE_EVERY_NS) {
+    /* The last room before writers would have to wait fills: they are braked as it does. */
+    if (memtables_are_scarce(shard) && now - shard->paced_ns >= PACE_EVERY_NS) {
         shard->paced_ns = now;
         admission_update(shard);
     }

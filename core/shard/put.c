@@ -35,7 +35,7 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
         return KIWI_OK;
     if (memtable_entry_count(shard->active) == 0)
         return KIWI_OK;
-    if (shard->frozen_count < FROZEN_RUNNING_MAX)
+    if (!memtables_are_full(shard))
         return memtable_rotate(shard);
     /* Half the ring may be full because the frozen ones still need it: that alone is no reason. */
     if (memtable_bytes(shard->active) < shard->memtable_limit)
@@ -94,7 +94,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
     case WAL_NO_ROOM:
         if (shard->flush_status != KIWI_OK)
             return flush_refusal(shard);
-        if (shard->frozen_count < FROZEN_RUNNING_MAX && memtable_entry_count(shard->active) > 0
+        if (!memtables_are_full(shard) && memtable_entry_count(shard->active) > 0
             && wal_ring_used_bytes(shard->wal) > wal_ring_bytes(shard->wal) / 4 * 3)
             TRY(memtable_rotate(shard));
         *delay_ns = DELAY_LOG_NS;

@@ -162,6 +162,7 @@ enum kiwi_status shard_open_finish(struct shard *shard)
         shard->log_deadline_ns = io_now_ns(shard->options.io);
     shard->wants_runner = true;
     admission_update(shard);
+    memory_prefault(shard);
     return KIWI_OK;
 }
 
@@ -260,6 +261,7 @@ static enum kiwi_status parts_open(struct shard *shard)
     shard->pool_bytes = table_files_pool_bytes(shard->files);
     TRY(cache_open(&cache, &shard->cache));
     shard->cache_budget = cache.budget_bytes;
+    TRY(memtable_pool_open(memory_chunk_bytes(&shard->options), &shard->pool));
     return log_recover(shard, &state);
 }
 
@@ -276,6 +278,7 @@ enum kiwi_status shard_open(const struct shard_options *options, struct shard **
     shard->options = *options;
     shard->index = options->index;
     shard->memtable_limit = options->options.memtable_bytes;
+    shard->flush_ratio = FLUSH_RATIO_START;
     shard->background_share = 10;
     shard->pick_is_stale = true;
     shard->is_recovering = true;
@@ -306,14 +309,13 @@ void shard_free(struct shard *shard)
     }
     for (uint32_t i = 0; i < shard->frozen_count; i++) {
         shard->frozen[i]->is_flushed = true;
-        frozen_release(shard, shard->frozen[i]);
+        frozen_release(shard->frozen[i]);
     }
     if (shard->active_frozen != NULL) {
         shard->active_frozen->is_flushed = true;
-        frozen_release(shard, shard->active_frozen);
+        frozen_release(shard->active_frozen);
     }
-    for (uint32_t i = 0; i < shard->slot_free_count; i++)
-        memtable_slot_close(shard->slot_free[i]);
+    memtable_pool_close(shard->pool);
     while (shard->read_free != NULL) {
         struct read *read = shard->read_free;
         shard->read_free = read->next_free;

@@ -25,6 +25,7 @@
 #define SHARD_FROZEN_MAX   16u /* recovery may freeze more than the 3 that running allows */
 #define FROZEN_RUNNING_MAX 3u  /* frozen memtables beyond which writers are delayed */
 #define SHARD_FLUSH_MAX    4u
+#define FLUSH_RATIO_START  16u /* in sixteenths: a flush takes as long as the filling */
 #define SHARD_SNAPSHOT_MAX 4096u
 
 struct shard;
@@ -65,9 +66,9 @@ struct read {
 /* One memtable and who still needs it. */
 struct frozen {
     struct memtable      *memtable;
-    struct memtable_slot *slot;
     uint64_t              sequence_min;    /* everything in it is at or above */
     uint64_t              sequence_last;   /* newest in it */
+    uint64_t              opened_ns, frozen_ns;
     struct wal_position   log_position;    /* where the log of the next one starts */
     /* of other shards, before publishing */
     uint64_t              needs_durable[KIWI_SHARD_COUNT_MAX];
@@ -125,7 +126,7 @@ struct shard {
     struct memtable  *active;
     struct cache     *cache;
     struct wal       *wal;
-    uint64_t          memtable_limit;
+    uint64_t          memtable_limit;              /* where the active one freezes */
     uint32_t          frozen_count;
     uint32_t          index;
     enum kiwi_status  stopped;                     /* not OK: writes are refused until reopened */
@@ -162,8 +163,7 @@ struct shard {
 
     struct read      *read_free;
     struct frozen    *frozen_free;
-    struct memtable_slot *slot_free[SHARD_FROZEN_MAX];
-    uint32_t          slot_free_count;
+    struct memtable_pool *pool;                    /* memory of all memtables */
 
     /* recovery */
     struct deferred  *deferred, *deferred_last;
@@ -179,7 +179,9 @@ struct shard {
     struct flush_waiter *flush_waiters;
     uint64_t          write_last_ns;               /* when the write rate was last looked at */
     uint64_t          write_last_bytes;            /* bytes that memtables had taken by then */
-    uint64_t          rotation_count;
+    uint64_t          rotated_bytes;               /* of all memtables that were frozen */
+    uint64_t          frozen_bytes;                /* of those that wait for their flush */
+    uint32_t          flush_ratio;                 /* admission.c */
     uint64_t          cache_budget;
     uint32_t          backlog;                     /* frozen memtables, as the runner saw them */
     bool              is_quiet;                    /* few writes: merge for the readers' sake */
@@ -290,14 +292,21 @@ uint64_t background_timeout_ns(struct shard *shard, uint64_t now_ns);
 uint64_t background_left_bytes(const struct shard *shard);            /* still to be merged */
 void     flush_wait(struct shard *shard, struct flush_waiter *waiter);
 /* frees when nobody needs it */
-void     frozen_release(struct shard *shard, struct frozen *frozen);
+void     frozen_release(struct frozen *frozen);
 
 /* ---- admission.c ---- */
 /* after each change of debt */
 void admission_update(struct shard *shard);
 struct pick_options pick_options_of(const struct shard *shard);
+/* How long it took to fill what was just flushed, and then to flush it. */
+void     flush_ratio_note(struct shard *shard, uint64_t fill_ns, uint64_t flush_ns);
+bool     memtables_are_full(const struct shard *shard);   /* no room for another one */
+bool     memtables_are_scarce(const struct shard *shard); /* the last of the room fills */
+/* Touches what memtables and caches may take; part of opening. */
+void     memory_prefault(struct shard *shard);
 bool     memory_lend(struct shard *shard);
 uint64_t memory_cache_bytes(const struct shard_options *options);
+uint64_t memory_chunk_bytes(const struct shard_options *options); /* of memtables */
 
 /* ---- snapshot.c ---- */
 MUST_USE enum kiwi_status snapshot_register(struct shard *shard, uint64_t sequence);

@@ -48,7 +48,9 @@ struct kiwi_options {
     bool                 read_verify;   /* check block checksums after each device read; true */
 
     /* The rest adapts; tests and experiments set them. Zero means derived. */
-    uint64_t   memtable_bytes;          /* per shard, when an active memtable freezes */
+    /* Per shard, when an active memtable freezes; up to three times as much while flushes are much
+     * faster than writes. Active and frozen ones together take four times as much at most. */
+    uint64_t   memtable_bytes;
     uint64_t   log_bytes;               /* per shard, size of the log ring; >= 256 KiB */
     uint64_t   table_bytes;             /* target size of one table file */
     uint32_t   flush_max_workers;       /* frozen memtables of one shard that flush at once; 2 */

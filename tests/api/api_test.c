@@ -80,6 +80,31 @@ static void put_get_delete_work(void **state)
     value_is(world, "c", "3");
 }
 
+/* Goal: however fast the writes, memtables stay within their share. */
+static void memtables_together_take_four_times_memtable_bytes(void **state)
+{
+    static const uint64_t chunk_bytes = 16384; /* of memtables this small; one per shard above */
+    struct world      *world = *state;
+    struct kiwi_stats *stats = malloc(sizeof *stats);
+    uint64_t           most = 0, shares;
+    char               key[32], value[200] = { 0 };
+
+    shares = kiwi_shard_count(world->db);
+    for (uint32_t i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "key%u", i * 7919 % 20000);
+        check_ok(kiwi_put(world->context, slice(key),
+                          (struct kiwi_slice){ value, sizeof value }, KIWI_PROCESS));
+        if (i % 50 == 0) {
+            check_ok(kiwi_stats_read(world->db, stats));
+            most = stats->memtable_bytes + stats->frozen_bytes > most
+                 ? stats->memtable_bytes + stats->frozen_bytes : most;
+        }
+    }
+    assert_true(most > shares * world->options.memtable_bytes / 2);
+    assert_true(most <= shares * (4 * world->options.memtable_bytes + 2 * chunk_bytes));
+    free(stats);
+}
+
 static void keys_and_values_of_every_size_come_back(void **state)
 {
     static const size_t key_sizes[] = { 0, 1, 7, 8, 9, 255, 4096, 65535 };
@@ -566,6 +591,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         one(put_get_delete_work),
+        one(memtables_together_take_four_times_memtable_bytes),
         one(keys_and_values_of_every_size_come_back),
         one(what_is_too_large_is_refused_with_the_limit),
         cmocka_unit_test(options_out_of_range_are_refused_by_name),

@@ -312,7 +312,7 @@ static void prefault_takes_the_budget_and_keeps_the_room(void **state)
     struct cache *cache = open_cache(64 * MIB);
 
     (void)state;
-    cache_prefault(cache);
+    cache_prefault(cache, UINT64_MAX);
     assert_true(cache_bytes(cache) <= 64 * MIB);
     assert_true(cache_bytes(cache) > 61 * MIB);
     assert_true(cache_has_room(cache, 55 * MIB));

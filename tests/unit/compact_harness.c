@@ -69,9 +69,9 @@ static void memtable_begin(struct harness *harness)
     struct memtable_options options = { .expected_bytes = 1 << 20 };
 
     assert_true(count <= HARNESS_FROZEN_MAX);
-    if (harness->slots[count] == NULL)
-        assert_int_equal(memtable_slot_open(256 << 10, &harness->slots[count]), KIWI_OK);
-    options.slot = harness->slots[count];
+    if (harness->pools[count] == NULL)
+        assert_int_equal(memtable_pool_open(256 << 10, &harness->pools[count]), KIWI_OK);
+    options.pool = harness->pools[count];
     assert_int_equal(memtable_open(&options, &harness->memtables[count]), KIWI_OK);
     harness->memtable_count++;
 }
@@ -166,7 +166,7 @@ void harness_close(struct harness *harness)
     for (uint32_t i = 0; i < harness->memtable_count; i++)
         memtable_close(harness->memtables[i]);
     for (uint32_t i = 0; i <= HARNESS_FROZEN_MAX; i++)
-        memtable_slot_close(harness->slots[i]);
+        memtable_pool_close(harness->pools[i]);
     assert_int_equal(buffers_used_bytes(harness->buffers), 0);
     io_queue_close(harness->queue);
     buffers_close(harness->buffers);
@@ -458,7 +458,7 @@ bool harness_flush(struct harness *harness, uint32_t count, struct harness_run *
 {
     struct job_options    options = harness_job_options(harness);
     struct job           *job;
-    struct memtable_slot *slots[HARNESS_FROZEN_MAX + 1];
+    struct memtable_pool *pools[HARNESS_FROZEN_MAX + 1];
 
     assert_true(count < harness->memtable_count);
     run->status = job_flush_open(&options, harness->memtables, count, ++harness->id_next, &job);
@@ -466,14 +466,14 @@ bool harness_flush(struct harness *harness, uint32_t count, struct harness_run *
         return false;
     for (uint32_t i = 0; i < count; i++) {
         memtable_close(harness->memtables[i]);
-        slots[i] = harness->slots[i];
+        pools[i] = harness->pools[i];
     }
     harness->memtable_count -= count;
     memmove(&harness->memtables[0], &harness->memtables[count],
             harness->memtable_count * sizeof harness->memtables[0]);
-    memmove(&harness->slots[0], &harness->slots[count],
-            (HARNESS_FROZEN_MAX + 1 - count) * sizeof harness->slots[0]);
-    memcpy(&harness->slots[HARNESS_FROZEN_MAX + 1 - count], slots, count * sizeof slots[0]);
+    memmove(&harness->pools[0], &harness->pools[count],
+            (HARNESS_FROZEN_MAX + 1 - count) * sizeof harness->pools[0]);
+    memcpy(&harness->pools[HARNESS_FROZEN_MAX + 1 - count], pools, count * sizeof pools[0]);
     if (!harness->options.checks_nothing)
         harness_check(harness);
     return true;

@@ -46,7 +46,7 @@ struct harness {
     struct io_queue       *queue;
     struct buffers        *buffers;
     struct version_set    *set;
-    struct memtable_slot  *slots[HARNESS_FROZEN_MAX + 1];
+    struct memtable_pool  *pools[HARNESS_FROZEN_MAX + 1];
     struct memtable       *memtables[HARNESS_FROZEN_MAX + 1]; /* oldest first, the last is active */
     uint32_t               memtable_count;
     uint64_t               random, sequence, id_next;

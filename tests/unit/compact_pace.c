@@ -47,7 +47,8 @@ static void an_idle_shard_pays_nothing(void **state)
     assert_int_equal(paced(&input).background_share, 10);
     input.debt_bytes = input.debt_soft_bytes;
     input.frozen_count = 2;
-    input.frozen_fill = 32 * MIB;
+    input.frozen_bytes = 128 * MIB;
+    input.active_bytes = 32 * MIB;
     input.log_used_bytes = 200 * MIB;
     assert_int_equal(paced(&input).delay_ns_per_kib, 0);
     assert_int_equal(paced(&input).background_share, 80);
@@ -64,7 +65,8 @@ static void the_reason_is_the_greatest_pressure(void **state)
     assert_int_equal(paced(&input).reason, KIWI_STALL_DEBT);
     assert_true(paced(&input).delay_ns_per_kib > 0);
     input.frozen_count = 3;
-    input.frozen_fill = 60 * MIB;
+    input.frozen_bytes = 192 * MIB;
+    input.active_bytes = 60 * MIB;
     assert_int_equal(paced(&input).reason, KIWI_STALL_MEMTABLE);
     input.log_used_bytes = 319 * MIB;
     assert_int_equal(paced(&input).reason, KIWI_STALL_LOG);
@@ -87,7 +89,7 @@ static uint64_t *field_of(struct pace_input *input, uint32_t field)
 {
     switch (field) {
     case 0: return &input->debt_bytes;
-    case 1: return &input->frozen_fill;
+    case 1: return &input->active_bytes;
     case 2: return &input->log_used_bytes;
     default: return &input->drain_bytes_per_second;
     }
@@ -106,7 +108,8 @@ static struct pace_input random_input(uint64_t random)
 
     input.debt_hard_bytes = input.debt_soft_bytes + hash_mix(random, 7) % (4096 * MIB);
     input.frozen_count = (uint32_t)(hash_mix(random, 8) % (input.frozen_max + 1));
-    input.frozen_fill = hash_mix(random, 9) % (input.memtable_bytes + 1);
+    input.frozen_bytes = input.frozen_count * input.memtable_bytes;
+    input.active_bytes = hash_mix(random, 9) % (input.memtable_bytes + 1);
     input.log_used_bytes = hash_mix(random, 10) % (input.log_bytes + 1);
     return input;
 }
@@ -154,9 +157,11 @@ static void freezing_a_full_memtable_changes_nothing(void **state)
     (void)state;
     for (uint32_t frozen = 0; frozen < 3; frozen++) {
         before.frozen_count = frozen;
-        before.frozen_fill = before.memtable_bytes;
+        before.frozen_bytes = frozen * before.memtable_bytes;
+        before.active_bytes = before.memtable_bytes;
         after.frozen_count = frozen + 1;
-        after.frozen_fill = 0;
+        after.frozen_bytes = (frozen + 1) * after.memtable_bytes;
+        after.active_bytes = 0;
         assert_int_equal(paced(&before).delay_ns_per_kib, paced(&after).delay_ns_per_kib);
         assert_int_equal(paced(&before).background_share, paced(&after).background_share);
     }

@@ -15,9 +15,9 @@
 #include "kiwi/limits.h"
 #include "memtable_harness.h"
 
-static struct memtable *memtable_in(struct memtable_slot *slot)
+static struct memtable *memtable_in(struct memtable_pool *pool)
 {
-    struct memtable_options options = { .slot = slot, .expected_bytes = 100000 };
+    struct memtable_options options = { .pool = pool, .expected_bytes = 100000 };
     struct memtable        *memtable;
 
     assert_int_equal(memtable_open(&options, &memtable), KIWI_OK);
@@ -49,87 +49,124 @@ static void next_memtable_uses_the_chunks_of_the_last(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(chunk_bytes); i++) {
-        struct memtable_slot *slot;
+        struct memtable_pool *pool;
         uint64_t              before = memory_allocated_bytes(), held, bytes;
 
-        assert_int_equal(memtable_slot_open(chunk_bytes[i], &slot), KIWI_OK);
-        struct memtable *memtable = memtable_in(slot);
+        assert_int_equal(memtable_pool_open(chunk_bytes[i], &pool), KIWI_OK);
+        struct memtable *memtable = memtable_in(pool);
         fill(memtable, 30000, 100);
         bytes = memtable_bytes(memtable);
-        held = memtable_slot_bytes(slot);
+        held = memtable_pool_bytes(pool);
         memtable_close(memtable);
         for (int round = 0; round < 3; round++) {
-            memtable = memtable_in(slot);
+            memtable = memtable_in(pool);
             fill(memtable, 30000, 100);
             assert_int_equal(memtable_bytes(memtable), bytes);
             memtable_close(memtable);
-            assert_int_equal(memtable_slot_bytes(slot), held);
+            assert_int_equal(memtable_pool_bytes(pool), held);
         }
-        memtable_slot_trim(slot);
-        assert_int_equal(memtable_slot_bytes(slot), 0);
-        memtable = memtable_in(slot);
+        memtable_pool_trim(pool, UINT64_MAX);
+        assert_int_equal(memtable_pool_bytes(pool), 0);
+        memtable = memtable_in(pool);
         fill(memtable, 100, 100);
         memtable_close(memtable);
-        memtable_slot_close(slot);
+        memtable_pool_close(pool);
         assert_int_equal(memory_allocated_bytes(), before);
     }
 }
 
-static void prepared_slot_takes_no_more_memory(void **state)
+static void prepared_pool_takes_no_more_memory(void **state)
 {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     uint64_t              held;
     uint32_t              count = 0;
 
     (void)state;
-    assert_int_equal(memtable_slot_open(65536, &slot), KIWI_OK);
-    while (memtable_slot_prepare(slot, 1 << 20))
+    assert_int_equal(memtable_pool_open(65536, &pool), KIWI_OK);
+    while (memtable_pool_prepare(pool, 1 << 20))
         count++;
     assert_int_equal(count, 16);
-    held = memtable_slot_bytes(slot);
+    held = memtable_pool_bytes(pool);
     assert_int_equal(held, 1 << 20);
-    memtable = memtable_in(slot);
+    memtable = memtable_in(pool);
     fill(memtable, 5000, 100);
     assert_true(memtable_bytes(memtable) > (1 << 19));
-    assert_int_equal(memtable_slot_bytes(slot), held);
+    assert_int_equal(memtable_pool_bytes(pool), held);
     memtable_close(memtable);
     memory_fail_after(1);
-    assert_false(memtable_slot_prepare(slot, 2 << 20));
+    assert_false(memtable_pool_prepare(pool, 2 << 20));
     memory_fail_after(0);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
+}
+
+/* Goal: memory is shared, not handed from one memtable to the next. Method: a small memtable lives
+ * while a large one dies; whatever lives next fits in what both had. */
+static void memtables_of_any_size_share_a_pool(void **state)
+{
+    struct memtable_pool *pool;
+    struct memtable      *large, *small;
+    struct entry          found;
+    uint8_t               key[64];
+    uint64_t              held;
+
+    (void)state;
+    assert_int_equal(memtable_pool_open(65536, &pool), KIWI_OK);
+    large = memtable_in(pool);
+    fill(large, 20000, 100);
+    memtable_freeze(large);
+    small = memtable_in(pool);
+    fill(small, 1000, 100);
+    held = memtable_pool_bytes(pool);
+    assert_true(held < memtable_bytes(large) + memtable_bytes(small));
+    memtable_close(large);
+    assert_true(memtable_pool_rest_bytes(pool) > held / 2);
+    large = memtable_in(pool);
+    fill(large, 20000, 100);
+    assert_int_equal(memtable_pool_bytes(pool), held);
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct bytes name = key_of(KEYS_USER, i, key);
+
+        assert_true(memtable_get(small, hash_key(name, 0), name, UINT64_MAX >> 8, &found));
+    }
+    memtable_close(small);
+    memtable_close(large);
+    assert_int_equal(memtable_pool_rest_bytes(pool), held);
+    assert_in_range(memtable_pool_trim(pool, held / 2), held / 2, held / 2 + 65536);
+    assert_in_range(memtable_pool_bytes(pool), held / 2 - 65536, held / 2);
+    memtable_pool_close(pool);
 }
 
 /* Goal: what is counted is what was taken, and not far above what was asked for. */
 static void bytes_count_chunks_and_index(void **state)
 {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     uint64_t              data;
 
     (void)state;
-    assert_int_equal(memtable_slot_open(65536, &slot), KIWI_OK);
-    memtable = memtable_in(slot);
+    assert_int_equal(memtable_pool_open(65536, &pool), KIWI_OK);
+    memtable = memtable_in(pool);
     fill(memtable, 50000, 100);
     data = memtable_data_bytes(memtable);
     assert_int_equal(data, 50000 * (16 + 100));
-    assert_true(memtable_bytes(memtable) >= memtable_slot_bytes(slot));
+    assert_true(memtable_bytes(memtable) >= memtable_pool_bytes(pool));
     assert_true(memtable_bytes(memtable) > data);
     assert_true(memtable_bytes(memtable) < data * 8 / 5);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 static void values_are_replaced_in_place_when_they_fit(void **state)
 {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     uint8_t              *key = malloc(65536), value[128] = { 0 };
     uint64_t              bytes, sequence = 100000;
 
     (void)state;
-    assert_int_equal(memtable_slot_open(16384, &slot), KIWI_OK);
-    memtable = memtable_in(slot);
+    assert_int_equal(memtable_pool_open(16384, &pool), KIWI_OK);
+    memtable = memtable_in(pool);
     fill(memtable, 1000, 100);
     bytes = memtable_bytes(memtable);
     for (uint64_t round = 0; round < 20; round++) {
@@ -144,7 +181,7 @@ static void values_are_replaced_in_place_when_they_fit(void **state)
     assert_int_equal(memtable_bytes(memtable), bytes);
     assert_int_equal(memtable_entry_count(memtable), 1000);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
     free(key);
 }
 
@@ -161,7 +198,7 @@ static void get_is(const struct memtable *memtable, struct bytes key, struct byt
  * back at once. */
 static void largest_key_and_value_are_kept(void **state)
 {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     uint8_t              *key_bytes = calloc(1, KIWI_KEY_BYTES_MAX), *data;
     struct bytes          key = bytes_of(key_bytes, KIWI_KEY_BYTES_MAX), value;
@@ -172,8 +209,8 @@ static void largest_key_and_value_are_kept(void **state)
     memset(key_bytes, 'k', KIWI_KEY_BYTES_MAX);
     memset(data, 'v', KIWI_VALUE_BYTES_MAX);
     value = bytes_of(data, KIWI_VALUE_BYTES_MAX);
-    assert_int_equal(memtable_slot_open(2u << 20, &slot), KIWI_OK);
-    memtable = memtable_in(slot);
+    assert_int_equal(memtable_pool_open(2u << 20, &pool), KIWI_OK);
+    memtable = memtable_in(pool);
     before = memtable_bytes(memtable);
     assert_int_equal(put(memtable, key, bytes_of(data, 5u << 20), 1), KIWI_OK);
     assert_int_equal(put(memtable, key, value, 2), KIWI_OK);
@@ -191,8 +228,8 @@ static void largest_key_and_value_are_kept(void **state)
     get_is(memtable, key, bytes_of(data, 3));
     memtable_close(memtable);
     /* Large values leave little behind. */
-    assert_true(memtable_slot_bytes(slot) <= before + (20u << 20));
-    memtable_slot_close(slot);
+    assert_true(memtable_pool_bytes(pool) <= before + (20u << 20));
+    memtable_pool_close(pool);
     free(key_bytes);
     free(data);
 }
@@ -204,13 +241,13 @@ static void chunk_sizes_are_made_powers_of_two(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(asked); i++) {
-        struct memtable_slot *slot;
+        struct memtable_pool *pool;
 
-        assert_int_equal(memtable_slot_open(asked[i], &slot), KIWI_OK);
-        assert_int_equal(slot_chunk_bytes(slot), given[i]);
-        memtable_slot_close(slot);
+        assert_int_equal(memtable_pool_open(asked[i], &pool), KIWI_OK);
+        assert_int_equal(pool_chunk_bytes(pool), given[i]);
+        memtable_pool_close(pool);
     }
-    memtable_slot_close(NULL);
+    memtable_pool_close(NULL);
     memtable_close(NULL);
 }
 
@@ -222,19 +259,19 @@ static void open_without_memory_leaves_nothing(void **state)
 
     (void)state;
     for (uint64_t n = 1; !is_open; n++) {
-        struct memtable_slot   *slot = NULL;
+        struct memtable_pool   *pool = NULL;
         struct memtable        *memtable = NULL;
         struct memtable_options options = { .expected_bytes = 10 << 20 };
 
         assert_true(n < 1000);
         memory_fail_after(n);
-        if (memtable_slot_open(16384, &slot) == KIWI_OK) {
-            options.slot = slot;
+        if (memtable_pool_open(16384, &pool) == KIWI_OK) {
+            options.pool = pool;
             is_open = memtable_open(&options, &memtable) == KIWI_OK;
         }
         memory_fail_after(0);
         memtable_close(memtable);
-        memtable_slot_close(slot);
+        memtable_pool_close(pool);
         assert_int_equal(memory_allocated_bytes(), before);
     }
 }
@@ -270,7 +307,7 @@ static void agrees(const struct memtable *memtable, const struct model *model)
  */
 static void put_without_memory_changes_nothing(void **state)
 {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct memtable      *memtable;
     struct model          model = { 0 };
     struct dice           dice = dice_of(3);
@@ -278,8 +315,8 @@ static void put_without_memory_changes_nothing(void **state)
     uint64_t              failures = 0;
 
     (void)state;
-    assert_int_equal(memtable_slot_open(16384, &slot), KIWI_OK);
-    memtable = memtable_in(slot);
+    assert_int_equal(memtable_pool_open(16384, &pool), KIWI_OK);
+    memtable = memtable_in(pool);
     for (uint64_t i = 1; i <= 8000; i++) {
         size_t       size = dice_below(&dice, 40) == 0 ? dice_below(&dice, 20000) : i % 60;
         struct entry entry = { .key = key_of(KEYS_USER, dice_below(&dice, 6000), key),
@@ -303,7 +340,7 @@ static void put_without_memory_changes_nothing(void **state)
     assert_true(failures > 100);
     model_end(&model);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
     free(key);
     free(value);
 }
@@ -312,7 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(next_memtable_uses_the_chunks_of_the_last),
-        cmocka_unit_test(prepared_slot_takes_no_more_memory),
+        cmocka_unit_test(prepared_pool_takes_no_more_memory),
+        cmocka_unit_test(memtables_of_any_size_share_a_pool),
         cmocka_unit_test(bytes_count_chunks_and_index),
         cmocka_unit_test(values_are_replaced_in_place_when_they_fit),
         cmocka_unit_test(largest_key_and_value_are_kept),

@@ -182,7 +182,7 @@ static void world_check(struct world *world)
 static void run_do(const struct run *run)
 {
     struct world            world = { .run = run, .dice = dice_of((uint64_t)run->shape) };
-    struct memtable_slot   *slot;
+    struct memtable_pool   *pool;
     struct memtable_options options = { .expected_bytes = 100000 };
 
     if (heads_lower_of(run->variant) == NULL)
@@ -191,8 +191,8 @@ static void run_do(const struct run *run)
         options.prefix = bytes_of(run->prefix, strlen(run->prefix));
     world.key = malloc(65536);
     world.value = calloc(1, run->value_bytes + 1);
-    assert_int_equal(memtable_slot_open(run->chunk_bytes, &slot), KIWI_OK);
-    options.slot = slot;
+    assert_int_equal(memtable_pool_open(run->chunk_bytes, &pool), KIWI_OK);
+    options.pool = pool;
     assert_int_equal(memtable_open(&options, &world.memtable), KIWI_OK);
     world.memtable->list.heads_lower = heads_lower_of(run->variant);
     for (uint64_t i = 0; i < run->operations / SLOWNESS; i++) {
@@ -212,7 +212,7 @@ static void run_do(const struct run *run)
     memtable_freeze(world.memtable);
     world_check(&world);
     memtable_close(world.memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
     model_end(&world.model);
     free(world.key);
     free(world.value);

@@ -71,15 +71,15 @@ static void best_search_variant_is_one_that_runs(void **state)
 /* ---- the key index ---- */
 
 struct index_world {
-    struct memtable_slot *slot;
+    struct memtable_pool *pool;
     struct arena          arena;
     struct key_index      index;
 };
 
 static void index_open(struct index_world *world, uint64_t expected_keys)
 {
-    assert_int_equal(memtable_slot_open(65536, &world->slot), KIWI_OK);
-    assert_int_equal(arena_open(&world->arena, world->slot), KIWI_OK);
+    assert_int_equal(memtable_pool_open(65536, &world->pool), KIWI_OK);
+    assert_int_equal(arena_open(&world->arena, world->pool), KIWI_OK);
     assert_int_equal(key_index_open(&world->index, &world->arena, expected_keys), KIWI_OK);
 }
 
@@ -87,7 +87,7 @@ static void index_close(struct index_world *world)
 {
     key_index_close(&world->index);
     arena_close(&world->arena);
-    memtable_slot_close(world->slot);
+    memtable_pool_close(world->pool);
 }
 
 static uint32_t index_put(struct index_world *world, uint64_t number, uint32_t hash)
@@ -115,21 +115,21 @@ static void index_agrees(uint64_t count, uint32_t hash_mask, uint64_t expected_k
     for (uint64_t i = 0; i < count; i++) {
         uint64_t probe = dice_below(&dice, count);
         uint32_t hash = key_index_hash(hash_key(bytes_of(&probe, 8), 3)) & hash_mask;
-        uint32_t *slot = key_index_find(&world.index, hash, bytes_of(&probe, 8));
+        uint32_t *pool = key_index_find(&world.index, hash, bytes_of(&probe, 8));
 
         if (references[probe] == 0) {
-            assert_null(slot);
+            assert_null(pool);
             references[probe] = index_put(&world, probe, hash);
         } else {
-            assert_non_null(slot);
-            assert_int_equal(*slot, references[probe]);
+            assert_non_null(pool);
+            assert_int_equal(*pool, references[probe]);
         }
     }
     for (uint64_t i = 0; i < count; i++) {
         uint32_t  hash = key_index_hash(hash_key(bytes_of(&i, 8), 3)) & hash_mask;
-        uint32_t *slot = key_index_find(&world.index, hash, bytes_of(&i, 8));
+        uint32_t *pool = key_index_find(&world.index, hash, bytes_of(&i, 8));
 
-        assert_int_equal(slot == NULL ? 0 : *slot, references[i]);
+        assert_int_equal(pool == NULL ? 0 : *pool, references[i]);
     }
     index_close(&world);
     free(references);
@@ -150,7 +150,7 @@ static void index_grows_in_proportion_to_its_keys(void **state)
     index_open(&world, 0);
     for (uint64_t i = 0; i < 100000; i++)
         index_put(&world, i, key_index_hash(hash_key(bytes_of(&i, 8), 3)));
-    /* 40 bytes of record, 5.3 of slot at no less than 0.35 full, and the directory. */
+    /* 40 bytes of record, 5.3 of pool at no less than 0.35 full, and the directory. */
     assert_true(arena_bytes(&world.arena) < 100000 * (40 + 16) + 200000);
     assert_true(key_index_directory_bytes(&world.index) < 100000);
     index_close(&world);
@@ -176,21 +176,21 @@ static void put(struct memtable *memtable, const char *key, uint64_t sequence)
     assert_int_equal(memtable_put(memtable, hash_key(bytes, 0), &entry, SEQUENCE_MAX), KIWI_OK);
 }
 
-static struct memtable *memtable_new(struct memtable_slot **slot)
+static struct memtable *memtable_new(struct memtable_pool **pool)
 {
     struct memtable        *memtable;
     struct memtable_options options = { 0 };
 
-    assert_int_equal(memtable_slot_open(16384, slot), KIWI_OK);
-    options.slot = *slot;
+    assert_int_equal(memtable_pool_open(16384, pool), KIWI_OK);
+    options.pool = *pool;
     assert_int_equal(memtable_open(&options, &memtable), KIWI_OK);
     return memtable;
 }
 
 static void empty_memtable_has_nothing_anywhere(void **state)
 {
-    struct memtable_slot  *slot;
-    struct memtable       *memtable = memtable_new(&slot);
+    struct memtable_pool  *pool;
+    struct memtable       *memtable = memtable_new(&pool);
     struct memtable_cursor cursor;
     struct entry           entry;
     struct bytes           none = bytes_of(NULL, 0), some = bytes_of("x", 1);
@@ -209,13 +209,13 @@ static void empty_memtable_has_nothing_anywhere(void **state)
     assert_int_equal(memtable_entry_count(memtable), 0);
     assert_true(skiplist_check(&memtable->list));
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 static void cursor_leaves_an_end_only_by_a_seek(void **state)
 {
-    struct memtable_slot  *slot;
-    struct memtable       *memtable = memtable_new(&slot);
+    struct memtable_pool  *pool;
+    struct memtable       *memtable = memtable_new(&pool);
     struct memtable_cursor cursor;
 
     (void)state;
@@ -232,13 +232,13 @@ static void cursor_leaves_an_end_only_by_a_seek(void **state)
     assert_int_equal(iter_seek_before(&cursor.iter, bytes_of("b", 1)), ITER_AT_ENTRY);
     assert_int_equal(iter_seek_before(&cursor.iter, bytes_of("a", 1)), ITER_END);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 static void common_prefix_is_what_all_keys_share(void **state)
 {
-    struct memtable_slot *slot;
-    struct memtable      *memtable = memtable_new(&slot);
+    struct memtable_pool *pool;
+    struct memtable      *memtable = memtable_new(&pool);
 
     (void)state;
     put(memtable, "user-200", 1);
@@ -250,15 +250,15 @@ static void common_prefix_is_what_all_keys_share(void **state)
     put(memtable, "v", 4);
     assert_int_equal(memtable_common_prefix(memtable).size, 0);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 /* Goal: heads that say nothing at first come to say something. Method: long equal starts; then look
  * how many heads still tie. */
 static void tied_heads_find_a_better_prefix(void **state)
 {
-    struct memtable_slot *slot;
-    struct memtable      *memtable = memtable_new(&slot);
+    struct memtable_pool *pool;
+    struct memtable      *memtable = memtable_new(&pool);
     uint8_t              *key = malloc(65536);
     uint64_t              ties = 0, count = 0;
 
@@ -281,7 +281,7 @@ static void tied_heads_find_a_better_prefix(void **state)
     assert_true(skiplist_check(&memtable->list));
     free(key);
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 /* ---- several readers ---- */
@@ -320,8 +320,8 @@ static void reader_run(void *context)
 /* Goal: reading a frozen memtable writes nothing; the thread sanitizer tells otherwise. */
 static void frozen_memtable_is_read_by_several_threads(void **state)
 {
-    struct memtable_slot *slot;
-    struct memtable      *memtable = memtable_new(&slot);
+    struct memtable_pool *pool;
+    struct memtable      *memtable = memtable_new(&pool);
     struct reader         readers[3];
     struct thread        *threads[3];
     char                  text[32];
@@ -342,7 +342,7 @@ static void frozen_memtable_is_read_by_several_threads(void **state)
         assert_int_equal(readers[i].walked, 2 * READER_KEYS);
     }
     memtable_close(memtable);
-    memtable_slot_close(slot);
+    memtable_pool_close(pool);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /*
- * slot.h: where the chunks of a memtable come from, and where they rest between two memtables.
+ * pool.h: where the chunks of memtables come from, and where they rest between two memtables.
  *
  * Owns     one jemalloc arena (none when the program does not link jemalloc), the chunks at rest.
  * Thread   one at a time.
@@ -20,13 +20,13 @@ struct chunk {
     uint64_t      bytes;
 };
 
-uint64_t slot_chunk_bytes(const struct memtable_slot *slot);
+uint64_t pool_chunk_bytes(const struct memtable_pool *pool);
 /* NULL when there is no memory. */
-MUST_USE struct chunk *slot_chunk_take(struct memtable_slot *slot);
-MUST_USE struct chunk *slot_chunk_take_large(struct memtable_slot *slot, uint64_t bytes);
-/* Rests in the slot, or, when it is a large one, goes back. */
-void slot_chunk_give(struct memtable_slot *slot, struct chunk *chunk);
+MUST_USE struct chunk *pool_chunk_take(struct memtable_pool *pool);
+MUST_USE struct chunk *pool_chunk_take_large(struct memtable_pool *pool, uint64_t bytes);
+/* Rests in the pool, or, when it is a large one, goes back. */
+void pool_chunk_give(struct memtable_pool *pool, struct chunk *chunk);
 
-/* One live memtable per slot. */
-void slot_enter(struct memtable_slot *slot);
-void slot_leave(struct memtable_slot *slot);
+/* A memtable begins and ends to live on the pool. */
+void pool_enter(struct memtable_pool *pool);
+void pool_leave(struct memtable_pool *pool);

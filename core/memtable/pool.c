@@ -1,0 +1,247 @@
+/*
+ * pool.c: chunks from a jemalloc arena; without jemalloc from io/buffers and the heap.
+ *
+ * Decay is off in the arena: what was touched once stays, because a first touch costs 0.2 to 2 us
+ * per page and the next memtable needs the same bytes. Only what large values leave is purged.
+ */
+#include "core/memtable/pool.h"
+
+#include <jemalloc/jemalloc.h>
+#include <stdio.h>
+
+#include "core/base/memory.h"
+#include "io/buffers.h"
+
+/* Null in a program without jemalloc. */
+#pragma weak mallocx
+#pragma weak dallocx
+#pragma weak mallctl
+
+#define ARENA_NONE         UINT32_MAX
+#define REST_CHUNKS_LARGE  8u /* in chunks: what freed large values may keep resident */
+
+struct memtable_pool {
+    struct chunk *resting;
+    uint64_t      resting_bytes;
+    uint64_t      chunk_bytes;
+    uint64_t      taken_bytes;    /* from arena, system or heap: in use and at rest */
+    uint64_t      resident_bytes; /* taken_bytes and what the arena keeps of it afterwards */
+    uint32_t      arena;
+    uint32_t      memtable_count; /* alive */
+};
+
+/* ---- the jemalloc arena ---- */
+
+static void arena_decay_off(uint32_t arena, const char *kind)
+{
+    char    name[48];
+    ssize_t never = -1;
+
+    snprintf(name, sizeof name, "arena.%u.%s_decay_ms", arena, kind);
+    /* With decay on the memtable would be slower, not wrong. */
+    (void)mallctl(name, NULL, NULL, &never, sizeof never);
+}
+
+static uint32_t arena_create(void)
+{
+    unsigned arena = ARENA_NONE;
+    size_t   bytes = sizeof arena;
+
+    if (mallocx == NULL || dallocx == NULL || mallctl == NULL)
+        return ARENA_NONE;
+    if (mallctl("arenas.create", &arena, &bytes, NULL, 0) != 0)
+        return ARENA_NONE;
+    arena_decay_off(arena, "dirty");
+    arena_decay_off(arena, "muzzy");
+    return arena;
+}
+
+static void arena_command(const struct memtable_pool *pool, const char *command)
+{
+    char name[48];
+
+    if (pool->arena == ARENA_NONE)
+        return;
+    snprintf(name, sizeof name, "arena.%u.%s", pool->arena, command);
+    (void)mallctl(name, NULL, NULL, NULL, 0);
+}
+
+/* ---- memory of chunks ---- */
+
+static uint8_t *bytes_take(struct memtable_pool *pool, uint64_t bytes)
+{
+    size_t alignment = bytes >= CHUNK_BYTES_HUGE ? CHUNK_BYTES_HUGE : PAGE_BYTES;
+    void  *base;
+
+    if (pool->arena != ARENA_NONE) {
+        base = mallocx(bytes, MALLOCX_ARENA(pool->arena) | MALLOCX_TCACHE_NONE
+                                  | MALLOCX_ALIGN(alignment));
+        if (base != NULL && bytes >= CHUNK_BYTES_HUGE)
+            region_wish_huge(base, bytes);
+    } else if (bytes >= CHUNK_BYTES_HUGE) {
+        base = region_map(bytes);
+    } else {
+        base = memory_allocate_aligned(bytes, alignment);
+    }
+    if (base != NULL) {
+        pool->taken_bytes += bytes;
+        pool->resident_bytes = max_u64(pool->resident_bytes, pool->taken_bytes);
+    }
+    return base;
+}
+
+static void bytes_give(struct memtable_pool *pool, uint8_t *base, uint64_t bytes)
+{
+    assert(pool->taken_bytes >= bytes);
+    pool->taken_bytes -= bytes;
+    if (pool->arena != ARENA_NONE) {
+        dallocx(base, MALLOCX_TCACHE_NONE);
+        return;
+    }
+    pool->resident_bytes = pool->taken_bytes;
+    if (bytes >= CHUNK_BYTES_HUGE)
+        region_unmap(base, bytes);
+    else
+        memory_free(base);
+}
+
+static struct chunk *chunk_new(struct memtable_pool *pool, uint64_t bytes)
+{
+    struct chunk *chunk = memory_allocate(sizeof *chunk);
+
+    if (chunk == NULL)
+        return NULL;
+    *chunk = (struct chunk){ .base = bytes_take(pool, bytes), .bytes = bytes };
+    if (chunk->base == NULL) {
+        memory_free(chunk);
+        return NULL;
+    }
+    return chunk;
+}
+
+static void chunk_end(struct memtable_pool *pool, struct chunk *chunk)
+{
+    bytes_give(pool, chunk->base, chunk->bytes);
+    memory_free(chunk);
+}
+
+uint64_t pool_chunk_bytes(const struct memtable_pool *pool)
+{
+    return pool->chunk_bytes;
+}
+
+struct chunk *pool_chunk_take(struct memtable_pool *pool)
+{
+    struct chunk *chunk = pool->resting;
+
+    if (chunk == NULL)
+        return chunk_new(pool, pool->chunk_bytes);
+    pool->resting = chunk->next;
+    pool->resting_bytes -= chunk->bytes;
+    chunk->next = NULL;
+    return chunk;
+}
+
+struct chunk *pool_chunk_take_large(struct memtable_pool *pool, uint64_t bytes)
+{
+    bytes = round_up_u64(bytes, PAGE_BYTES);
+    if (bytes == pool->chunk_bytes)
+        bytes += PAGE_BYTES; /* tells the two kinds apart */
+    return chunk_new(pool, bytes);
+}
+
+void pool_chunk_give(struct memtable_pool *pool, struct chunk *chunk)
+{
+    assert(chunk != NULL);
+    if (chunk->bytes == pool->chunk_bytes) {
+        chunk->next = pool->resting;
+        pool->resting = chunk;
+        pool->resting_bytes += chunk->bytes;
+        return;
+    }
+    chunk_end(pool, chunk);
+    if (pool->resident_bytes - pool->taken_bytes > REST_CHUNKS_LARGE * pool->chunk_bytes) {
+        arena_command(pool, "purge");
+        pool->resident_bytes = pool->taken_bytes;
+    }
+}
+
+void pool_enter(struct memtable_pool *pool)
+{
+    pool->memtable_count++;
+}
+
+void pool_leave(struct memtable_pool *pool)
+{
+    assert(pool->memtable_count > 0);
+    pool->memtable_count--;
+}
+
+/* ---- the public part ---- */
+
+static uint64_t power_of_two_below(uint64_t value)
+{
+    return 1ull << (63 - __builtin_clzll(value));
+}
+
+enum kiwi_status memtable_pool_open(uint64_t chunk_bytes, struct memtable_pool **out)
+{
+    struct memtable_pool *pool = memory_allocate(sizeof *pool);
+
+    if (pool == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for a pool of memtable chunks");
+    chunk_bytes = max_u64(CHUNK_BYTES_MIN, min_u64(chunk_bytes, CHUNK_BYTES_MAX));
+    *pool = (struct memtable_pool){
+        .chunk_bytes = power_of_two_below(chunk_bytes),
+        .arena = arena_create(),
+    };
+    *out = pool;
+    return KIWI_OK;
+}
+
+void memtable_pool_close(struct memtable_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    assert(pool->memtable_count == 0);
+    memtable_pool_trim(pool, UINT64_MAX);
+    assert(pool->taken_bytes == 0);
+    arena_command(pool, "destroy");
+    memory_free(pool);
+}
+
+bool memtable_pool_prepare(struct memtable_pool *pool, uint64_t bytes)
+{
+    struct chunk *chunk;
+
+    if (pool->resting_bytes >= bytes)
+        return false;
+    chunk = chunk_new(pool, pool->chunk_bytes);
+    if (chunk == NULL)
+        return false;
+    memset(chunk->base, 0, chunk->bytes);
+    pool_chunk_give(pool, chunk);
+    return true;
+}
+
+uint64_t memtable_pool_trim(struct memtable_pool *pool, uint64_t bytes)
+{
+    uint64_t before = pool->resident_bytes;
+
+    for (uint64_t given = 0; pool->resting != NULL && given < bytes; given += pool->chunk_bytes)
+        chunk_end(pool, pool_chunk_take(pool));
+    assert(pool->resting != NULL || pool->resting_bytes == 0);
+    arena_command(pool, "purge");
+    pool->resident_bytes = pool->taken_bytes;
+    return before - pool->resident_bytes;
+}
+
+uint64_t memtable_pool_rest_bytes(const struct memtable_pool *pool)
+{
+    return pool->resting_bytes;
+}
+
+uint64_t memtable_pool_bytes(const struct memtable_pool *pool)
+{
+    return pool->resident_bytes;
+}

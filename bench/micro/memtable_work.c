@@ -144,6 +144,8 @@ void memtable_work_fill_ahead(struct memtable_work *work)
     for (uint64_t i = 0; i < work->count; i++) {
         uint64_t ahead = i + PUTS_AHEAD < work->count ? i + PUTS_AHEAD : i;
 
+        if (ahead + PUTS_AHEAD < work->count)
+            memtable_prefetch(work->memtable, work->keys[ahead + PUTS_AHEAD].hash);
         memtable_prefetch_put(work->memtable, work->keys[ahead].hash, key_at(work, ahead));
         memtable_work_update(work, i, work->value_bytes);
     }

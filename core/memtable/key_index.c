@@ -160,12 +160,15 @@ void key_index_prefetch(const struct key_index *index, uint32_t hash)
     __builtin_prefetch(&segment_of(index, hash)[group_of(hash)]);
 }
 
-void key_index_prefetch_record(const struct key_index *index, uint32_t hash)
+bool key_index_prefetch_record(const struct key_index *index, uint32_t hash)
 {
     const struct key_group *group = &segment_of(index, hash)[group_of(hash)];
+    uint32_t                match = group_match(group, tag_of(hash));
+    bool                    found = match != 0;
 
-    for (uint32_t match = group_match(group, tag_of(hash)); match != 0; match &= match - 1)
+    for (; match != 0; match &= match - 1)
         record_prefetch(arena_record(index->arena, group->records[__builtin_ctz(match)]));
+    return found;
 }
 
 /* ---- growth ---- */

@@ -40,4 +40,5 @@ MUST_USE enum kiwi_status key_index_prepare(struct key_index *index, struct aren
 /* After key_index_prepare; the key is not in the index. */
 void key_index_add(struct key_index *index, uint32_t hash, uint32_t record);
 void key_index_prefetch(const struct key_index *index, uint32_t hash);
-void key_index_prefetch_record(const struct key_index *index, uint32_t hash);
+/* True: a record may have the key, and is on its way; false: none has. */
+bool key_index_prefetch_record(const struct key_index *index, uint32_t hash);

@@ -217,13 +217,12 @@ void memtable_prefetch(const struct memtable *memtable, uint64_t hash)
 
 void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash)
 {
-    key_index_prefetch_record(&memtable->index, key_index_hash(hash));
+    (void)key_index_prefetch_record(&memtable->index, key_index_hash(hash));
 }
 
 void memtable_prefetch_put(const struct memtable *memtable, uint64_t hash, struct bytes key)
 {
-    key_index_prefetch(&memtable->index, key_index_hash(hash));
-    if (memtable->new_streak >= NEW_STREAK_LONG)
+    if (!key_index_prefetch_record(&memtable->index, key_index_hash(hash)))
         skiplist_prefetch(&memtable->list, key);
 }
 

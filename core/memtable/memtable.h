@@ -58,7 +58,8 @@ bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes k
 void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
 /* And what comes second, the record; for many lookups at once, when the first has had time. */
 void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash);
-/* For a put that is a few operations away: while new keys stream in, the list's blocks too. */
+/* The same for a put that is a few operations away: the record it will replace, or, when the key is
+ * new, the list's blocks. */
 void memtable_prefetch_put(const struct memtable *memtable, uint64_t hash, struct bytes key);
 
 void         memtable_freeze(struct memtable *memtable);

@@ -18,7 +18,7 @@
 static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits its reserved field");
 
 #define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
-#define QUIET_PART       2u          /* quiet: memtables take less than half of one a second */
+#define QUIET_PART       4u          /* quiet: memtables take less than a quarter of one a second */
 #define PACE_EVERY_NS    500000u
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */

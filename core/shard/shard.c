@@ -125,10 +125,9 @@ void shard_op_prefetch_record(const struct shard *shard, const struct kiwi_op *o
 {
     uint64_t hash = op_state_const(op)->hash;
 
-    if (op->verb == KIWI_GET) {
-        cache_prefetch_record(shard->cache, hash);
+    cache_prefetch_record(shard->cache, hash);
+    if (op->verb == KIWI_GET)
         memtable_prefetch_record(shard->active, hash);
-    } else {
+    else
         memtable_prefetch_put(shard->active, hash, bytes_of(op->key.data, op->key.size));
-    }
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bench/clock.h"
+#include "core/base/bytes.h"
 #include "core/base/memory.h"
 
 #define CHUNK_RECORDS 256u       /* records a loading worker takes at a time */
@@ -256,7 +257,6 @@ static bool scan_check_row(void *context, struct kiwi_slice key, struct kiwi_sli
 {
     struct scan_check *check = context;
     const struct task *task = &check->worker->state->task;
-    uint8_t            wanted[KEY_BYTES_MAX];
     uint64_t           record;
     bool               is_right = true;
 
@@ -264,16 +264,12 @@ static bool scan_check_row(void *context, struct kiwi_slice key, struct kiwi_sli
     if (!task->is_verifying)
         return true;
     RECORDER_ADD(check->worker->recorder.verified, 1u);
-    if (value_record(value.data, value.size, &record)) {
-        size_t bytes = key_write(&task->workload->keys, record, wanted);
-        is_right = bytes == key.size && memcmp(wanted, key.data, bytes) == 0
+    if (value_record(value.data, value.size, &record))
+        is_right = key_is(&task->workload->keys, record, key.data, key.size)
                 && value_check(value.data, value.size, record, NULL) == VALUE_RIGHT;
-    }
-    if (check->rows > 1) {
-        size_t shared = key.size < check->last_bytes ? key.size : check->last_bytes;
-        int    order = memcmp(check->last, key.data, shared);
-        is_right &= order < 0 || (order == 0 && check->last_bytes < key.size);
-    }
+    if (check->rows > 1)
+        is_right &= bytes_compare(bytes_of(check->last, check->last_bytes),
+                                  bytes_of(key.data, key.size)) < 0;
     check->last_bytes = key.size < sizeof check->last ? key.size : sizeof check->last;
     memcpy(check->last, key.data, check->last_bytes);
     if (!is_right)

@@ -73,3 +73,43 @@ size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
 {
     return key_write_number(shape, key_number(shape, record), out);
 }
+
+/* Eight digits as a number, the reverse of digits8; *wrong collects bits of what is no digit. */
+static uint32_t digits8_read(const uint8_t *digits, uint64_t *wrong)
+{
+    uint64_t word;
+
+    memcpy(&word, digits, 8);
+    word -= 0x3030303030303030ull;
+    *wrong |= (word | (word + 0x7676767676767676ull)) & 0x8080808080808080ull;
+    word = word * 10 + (word >> 8); /* pairs, in every other byte */
+    return (uint32_t)((((word & 0x000000ff000000ffull) * 0x000f424000000064ull)
+                       + ((word >> 16 & 0x000000ff000000ffull) * 0x0000271000000001ull)) >> 32);
+}
+
+/* A scan checks every row, so keys of the usual lengths are read rather than written anew. */
+bool key_is(const struct key_shape *shape, uint64_t record, const uint8_t *key, size_t bytes)
+{
+    uint64_t number, read = 0, wrong = 0;
+    uint32_t head;
+
+    if (__builtin_expect(shape->digits_min > 1 || bytes < 4 + 17 || bytes > 4 + 19, 0)) {
+        uint8_t wanted[KEY_BYTES_MAX];
+
+        return key_write(shape, record, wanted) == bytes && memcmp(key, wanted, bytes) == 0;
+    }
+    number = key_number(shape, record);
+    memcpy(&head, key, 4);
+    wrong |= head ^ 0x72657375u; /* "user" */
+    wrong |= key[4] == '0';
+    head = (uint32_t)bytes - 4 - 16;
+    for (uint32_t i = 0; i < head; i++) {
+        uint32_t digit = (uint32_t)key[4 + i] - '0';
+
+        wrong |= digit > 9;
+        read = 10 * read + digit;
+    }
+    read = read * 100000000u + digits8_read(key + 4 + head, &wrong);
+    read = read * 100000000u + digits8_read(key + 12 + head, &wrong);
+    return wrong == 0 && read == number;
+}

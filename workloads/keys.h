@@ -45,3 +45,6 @@ size_t key_write_number(const struct key_shape *shape, uint64_t number, uint8_t 
 
 /* Writes the key of a record to out, which holds KEY_BYTES_MAX bytes, and returns its length. */
 size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out);
+
+/* Whether these are the bytes that key_write makes of record. */
+bool key_is(const struct key_shape *shape, uint64_t record, const uint8_t *key, size_t bytes);

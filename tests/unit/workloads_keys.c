@@ -73,6 +73,36 @@ static void decimal_digits_match_printf(void **state)
     }
 }
 
+/* Goal: reading a key says what writing it anew and comparing would. Method: true keys of all
+ * lengths, the same with one byte changed, cut or longer, and keys of other records. */
+static void a_key_is_told_from_every_other(void **state)
+{
+    const struct key_shape shapes[] = { { .digits_min = 1 },
+                                        { .digits_min = 0, .is_ordered = true },
+                                        { .digits_min = 20 } };
+    struct chance chance = chance_of(11, 0);
+
+    (void)state;
+    for (int i = 0; i < 300000; i++) {
+        const struct key_shape *shape = &shapes[chance_next(&chance) % 3];
+        uint64_t record = chance_next(&chance) >> (chance_next(&chance) % 64);
+        uint8_t  key[KEY_BYTES_MAX + 1], wanted[KEY_BYTES_MAX];
+        size_t   bytes = key_write(shape, record, key), wanted_bytes;
+
+        assert_true(key_is(shape, record, key, bytes));
+        switch (chance_next(&chance) % 5) {
+        case 0: key[chance_next(&chance) % bytes] ^= 1u << chance_next(&chance) % 7; break;
+        case 1: key[4 + chance_next(&chance) % (bytes - 4)] = (uint8_t)chance_next(&chance); break;
+        case 2: bytes -= 1 + chance_next(&chance) % bytes; break;
+        case 3: key[bytes++] = '0'; break;
+        case 4: record ^= 1ull << chance_next(&chance) % 64; break;
+        }
+        wanted_bytes = key_write(shape, record, wanted);
+        assert_int_equal(key_is(shape, record, key, bytes),
+                         wanted_bytes == bytes && memcmp(wanted, key, bytes) == 0);
+    }
+}
+
 /* 89 % of 100,000 keys have 19 digits, 9.7 % have 18. */
 static void lengths_are_distributed_as_in_the_original(void **state)
 {
@@ -93,6 +123,7 @@ int main(void)
         cmocka_unit_test(hashed_keys_match_the_known_three),
         cmocka_unit_test(ordered_keys_are_padded_to_the_least_width),
         cmocka_unit_test(decimal_digits_match_printf),
+        cmocka_unit_test(a_key_is_told_from_every_other),
         cmocka_unit_test(lengths_are_distributed_as_in_the_original),
     };
 

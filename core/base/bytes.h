@@ -19,12 +19,38 @@ static inline struct bytes bytes_of(const void *data, size_t size)
     return (struct bytes){ data, size };
 }
 
+static inline int words_compare(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t x, y;
+
+    memcpy(&x, a, 8);
+    memcpy(&y, b, 8);
+    if (x == y)
+        return 0;
+    return __builtin_bswap64(x) < __builtin_bswap64(y) ? -1 : 1;
+}
+
+/* memcmp of 8 to 32 bytes without a call: words from the front, then one that ends with them. */
+static inline int bytes_compare_short(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    for (size_t i = 0; i + 8 < size; i += 8) {
+        int order = words_compare(a + i, b + i);
+        if (order != 0)
+            return order;
+    }
+    return words_compare(a + size - 8, b + size - 8);
+}
+
 /* The order of keys: memcmp, then the shorter first. */
 static inline int bytes_compare(struct bytes a, struct bytes b)
 {
     size_t shared = a.size < b.size ? a.size : b.size;
-    int    order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
+    int    order;
 
+    if (LIKELY(shared >= 8 && shared <= 32))
+        order = bytes_compare_short(a.data, b.data, shared);
+    else
+        order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
     if (order != 0)
         return order;
     return a.size < b.size ? -1 : a.size > b.size;

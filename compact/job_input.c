@@ -59,7 +59,7 @@ struct stretch {
     uint64_t end;
 };
 
-/* Reads a stretch of the table's file. */
+/* Reads a stretch of the table's file, from the page it begins in. */
 static enum kiwi_status window_read(struct job_window *window, const struct job_input *input,
                                     const struct table *table, struct stretch stretch)
 {
@@ -67,16 +67,17 @@ static enum kiwi_status window_read(struct job_window *window, const struct job_
 
     assert(window->state != WINDOW_READING);
     assert(stretch.offset < stretch.end);
+    assert(stretch.end % PAGE_BYTES == 0);
     TRY(window_reserve(window, stretch.want, stretch.least));
     window->table = table;
-    window->offset = stretch.offset;
+    window->offset = stretch.offset / PAGE_BYTES * PAGE_BYTES;
     window->bytes = (uint32_t)min_u64(min_u64(stretch.want, window->capacity),
-                                      stretch.end - stretch.offset);
+                                      stretch.end - window->offset);
     window->state = WINDOW_READING;
     window->request = (struct io_request){
         .file = table->file,
         .buffer = window->data,
-        .offset = stretch.offset,
+        .offset = window->offset,
         .bytes = window->bytes,
         .verb = IO_READ,
         .class_of_service = IO_CLASS_COMPACTION,
@@ -119,7 +120,8 @@ static uint32_t window_of(const struct job_window *windows, const struct table *
 static struct stretch data_stretch(const struct job *job, const struct table *table,
                                    uint64_t offset, uint32_t block_bytes)
 {
-    uint64_t least = max_u64(block_bytes, JOB_WINDOW_BYTES_MIN);
+    uint64_t before = offset % PAGE_BYTES;
+    uint64_t least = round_up_u64(max_u64(before + block_bytes, JOB_WINDOW_BYTES_MIN), PAGE_BYTES);
     uint64_t want = round_up_u64(max_u64(job->options.window_bytes, least), JOB_WINDOW_BYTES_MIN);
 
     return (struct stretch){ offset, want, least, table->info.data_bytes };
@@ -235,7 +237,7 @@ enum kiwi_status job_input_block(struct job_input *input, const uint8_t **block)
 
     *block = NULL;
     assert(cursor->iter.wanted_table == table);
-    if (ref.bytes == 0 || ref.bytes % PAGE_BYTES != 0 || ref.offset % PAGE_BYTES != 0
+    if (ref.bytes == 0 || ref.bytes % IO_SECTOR_BYTES != 0 || ref.offset % IO_SECTOR_BYTES != 0
         || ref.offset > table->info.file_bytes || ref.bytes > table->info.file_bytes - ref.offset)
         return FAIL(KIWI_CORRUPT, "%s: a block of %" PRIu32 " bytes at %" PRIu64
                     " does not fit the table of %" PRIu64 " bytes", io_file_path(table->file),

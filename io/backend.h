@@ -79,6 +79,7 @@ struct io_file {
     struct io *io;
     char      *path; /* owned */
     unsigned   flags; /* enum io_open_flag as asked for */
+    uint32_t   read_unit; /* IO_SECTOR_BYTES to PAGE_BYTES */
 };
 
 void io_init(struct io *io, const struct io_methods *methods, const char *features);

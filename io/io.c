@@ -139,11 +139,17 @@ static bool is_regular(const struct io_file *file)
     return (file->flags & IO_DIRECTORY) == 0;
 }
 
+/* unit: a power of two. */
 static bool is_direct_aligned(const struct io_file *file, const void *buffer, uint64_t bytes,
-                              uint64_t offset)
+                              uint64_t offset, uint32_t unit)
 {
     return (file->flags & IO_DIRECT) == 0
-        || ((uintptr_t)buffer % PAGE_BYTES == 0 && (bytes | offset) % PAGE_BYTES == 0);
+        || ((uintptr_t)buffer % PAGE_BYTES == 0 && ((bytes | offset) & (unit - 1)) == 0);
+}
+
+uint32_t io_file_read_unit(const struct io_file *file)
+{
+    return file->read_unit;
 }
 
 enum kiwi_status io_file_open(struct io *io, const char *path, unsigned flags, struct io_file **out)
@@ -187,7 +193,7 @@ enum kiwi_status io_file_truncate(struct io_file *file, uint64_t bytes)
 enum kiwi_status io_file_read(struct io_file *file, void *buffer, size_t bytes, uint64_t offset)
 {
     assert(is_regular(file));
-    assert(is_direct_aligned(file, buffer, bytes, offset));
+    assert(is_direct_aligned(file, buffer, bytes, offset, file->read_unit));
     return file->io->methods->file_read(file, buffer, bytes, offset);
 }
 
@@ -195,7 +201,7 @@ enum kiwi_status io_file_write(struct io_file *file, const void *buffer, size_t 
                                uint64_t offset)
 {
     assert(is_regular(file));
-    assert(is_direct_aligned(file, buffer, bytes, offset));
+    assert(is_direct_aligned(file, buffer, bytes, offset, PAGE_BYTES));
     return file->io->methods->file_write(file, buffer, bytes, offset);
 }
 
@@ -371,7 +377,8 @@ void io_queue_add(struct io_queue *queue, struct io_request *request)
     assert(request->verb == IO_REMOVE ? request->path != NULL : request->file != NULL);
     assert(request->verb == IO_SYNC || request->verb == IO_REMOVE || is_regular(request->file));
     assert(request->verb > IO_WRITE_SYNC
-           || is_direct_aligned(request->file, request->buffer, request->bytes, request->offset));
+           || is_direct_aligned(request->file, request->buffer, request->bytes, request->offset,
+                                request->verb == IO_READ ? request->file->read_unit : PAGE_BYTES));
     if (request->verb > IO_WRITE_SYNC)
         request->bytes = 0;
     assert(request->bytes <= 1u << 30);

@@ -6,7 +6,8 @@
  * Thread   struct io and struct io_file: any thread. struct io_queue: one thread at a time, the one
  *          that first polls it (a ring is made lazily by the polling thread). It may move to
  *          another thread, or be closed by one, only with nothing at the device: pending is 0.
- * Direct   files opened with IO_DIRECT take buffers, offsets and sizes in multiples of 4 KiB.
+ * Direct   files opened with IO_DIRECT take buffers, offsets and sizes in multiples of 4 KiB; reads
+ *          also offsets and sizes in multiples of io_file_read_unit.
  * Errors   errno becomes enum kiwi_status here (ENOSPC, EDQUOT: KIWI_FULL; the rest KIWI_IO) and is
  *          unknown above; the text names path, offset and cause. Short transfers, EINTR and EAGAIN
  *          are continued or retried (bounded) here; above, a transfer is whole or failed. Reading
@@ -18,6 +19,8 @@
 
 #include "core/base/base.h"
 #include "core/base/bytes.h"
+
+#define IO_SECTOR_BYTES 512u /* the least that a disk transfers */
 
 struct io;
 struct io_file;
@@ -56,6 +59,9 @@ MUST_USE enum kiwi_status io_file_open(struct io *io, const char *path, unsigned
                                        struct io_file **out); /* KIWI_NOT_FOUND only for ENOENT */
 void                      io_file_close(struct io_file *file); /* NULL is fine */
 const char               *io_file_path(const struct io_file *file);
+/* Reads of a direct file begin and end at multiples of this: 512 if its disk has such sectors, else
+ * 4096. Writes do at multiples of 4096, and so do the buffers of both. */
+uint32_t                  io_file_read_unit(const struct io_file *file);
 MUST_USE enum kiwi_status io_file_size(struct io_file *file, uint64_t *bytes);
 /* Grows the file to bytes with allocated, readable-as-zero space; never shrinks it. */
 MUST_USE enum kiwi_status io_file_allocate(struct io_file *file, uint64_t bytes);

@@ -112,12 +112,13 @@ static int step_blocking(struct simulation *simulation, unsigned kinds, uint64_t
 static uint64_t misdirected(struct simulation *simulation, const struct disk_file *file,
                             uint64_t bytes, uint64_t offset)
 {
-    uint64_t pages = file->present.bytes / PAGE_BYTES;
+    uint64_t pages = file->present.bytes / PAGE_BYTES, before = offset % PAGE_BYTES;
 
-    if (pages * PAGE_BYTES < bytes + PAGE_BYTES)
+    if (pages * PAGE_BYTES < before + bytes + PAGE_BYTES)
         return offset;
-    return offset % PAGE_BYTES
-         + chance_below(&simulation->chance_faults, pages - bytes / PAGE_BYTES) * PAGE_BYTES;
+    return before
+         + chance_below(&simulation->chance_faults, pages - (before + bytes) / PAGE_BYTES)
+               * PAGE_BYTES;
 }
 
 int simulated_write(struct simulation *simulation, struct simulated_file *file, const void *data,
@@ -220,6 +221,7 @@ static enum kiwi_status handle_make(struct simulation *simulation, const char *p
     handle->base.io = &simulation->base;
     handle->base.path = machine_text(path);
     handle->base.flags = flags;
+    handle->base.read_unit = simulation->options.seed % 2 == 0 ? IO_SECTOR_BYTES : PAGE_BYTES;
     handle->life = simulation->life;
     handle->file = file;
     if (file != NULL)

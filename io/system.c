@@ -72,27 +72,31 @@ static int open_retrying(const char *path, int flags)
     return fd;
 }
 
-/* False when the file system wants more than 4 KiB alignment, or cannot tell and so gets trust. */
-static bool direct_fits(int fd)
+/* What direct transfers must be aligned to; 0: more than 4 KiB. A file system that cannot tell is
+ * trusted with 4 KiB. */
+static uint32_t direct_unit(int fd)
 {
 #ifdef STATX_DIOALIGN
     struct statx about;
 
     if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &about) == 0
         && (about.stx_mask & STATX_DIOALIGN) != 0)
-        return about.stx_dio_offset_align != 0 && about.stx_dio_offset_align <= PAGE_BYTES
-            && about.stx_dio_mem_align <= PAGE_BYTES;
+        return about.stx_dio_offset_align == 0 || about.stx_dio_offset_align > PAGE_BYTES
+                       || about.stx_dio_mem_align > PAGE_BYTES
+                 ? 0
+                 : (uint32_t)max_u64(about.stx_dio_offset_align, IO_SECTOR_BYTES);
 #endif
     (void)fd;
-    return true;
+    return PAGE_BYTES;
 }
 
-static int open_direct_or_buffered(struct io *io, const char *path, int flags)
+static int open_direct_or_buffered(struct io *io, const char *path, int flags, uint32_t *read_unit)
 {
     int fd = open_retrying(path, flags | O_DIRECT);
 
-    if (fd >= 0 && direct_fits(fd))
+    if (fd >= 0 && (*read_unit = direct_unit(fd)) != 0)
         return fd;
+    *read_unit = IO_SECTOR_BYTES;
     if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP)
         return fd;
     if (fd >= 0) {
@@ -107,7 +111,7 @@ static int open_direct_or_buffered(struct io *io, const char *path, int flags)
 }
 
 static enum kiwi_status file_make(struct io *io, const char *path, unsigned flags, int fd,
-                                  struct io_file **out)
+                                  uint32_t read_unit, struct io_file **out)
 {
     struct system_file *file = memory_allocate_zeroed(sizeof *file);
     size_t              path_bytes = strlen(path) + 1;
@@ -120,6 +124,7 @@ static enum kiwi_status file_make(struct io *io, const char *path, unsigned flag
     memcpy(file->base.path, path, path_bytes);
     file->base.io = io;
     file->base.flags = flags;
+    file->base.read_unit = read_unit;
     file->fd = fd;
     file->is_directory = (flags & IO_DIRECTORY) != 0;
     *out = &file->base;
@@ -129,7 +134,8 @@ static enum kiwi_status file_make(struct io *io, const char *path, unsigned flag
 enum kiwi_status system_file_open(struct io *io, const char *path, unsigned flags,
                                   struct io_file **out)
 {
-    int open_flags = O_RDWR, fd;
+    uint32_t read_unit = IO_SECTOR_BYTES;
+    int      open_flags = O_RDWR, fd;
 
     if ((flags & IO_DIRECTORY) != 0)
         open_flags = O_RDONLY | O_DIRECTORY;
@@ -138,14 +144,14 @@ enum kiwi_status system_file_open(struct io *io, const char *path, unsigned flag
     if ((flags & IO_CREATE) != 0)
         open_flags |= O_CREAT | ((flags & IO_EXCLUSIVE) != 0 ? O_EXCL : 0);
     if ((flags & IO_DIRECT) != 0)
-        fd = open_direct_or_buffered(io, path, open_flags);
+        fd = open_direct_or_buffered(io, path, open_flags, &read_unit);
     else
         fd = open_retrying(path, open_flags);
     if (fd < 0 && errno == EEXIST)
         return FAIL(KIWI_INVALID, "create %s: the file is already there", path);
     if (fd < 0)
         return failure_of_path(errno, "open", path);
-    return file_make(io, path, flags, fd, out);
+    return file_make(io, path, flags, fd, read_unit, out);
 }
 
 void system_file_close(struct io_file *file)
@@ -439,7 +445,7 @@ enum kiwi_status system_lock(struct io *io, const char *path, struct io_file **o
         close(fd);
         return status;
     }
-    return file_make(io, path, 0, fd, out);
+    return file_make(io, path, 0, fd, IO_SECTOR_BYTES, out);
 }
 
 /* ---- mapping ---- */

@@ -88,7 +88,7 @@ struct block_work *block_work_open(uint32_t block_bytes)
     }
     work->bytes = data_builder_bytes(&builder);
     work->block = aligned_alloc(PAGE_BYTES, work->bytes);
-    data_builder_write(&builder, work->block);
+    data_builder_write(&builder, work->block, work->bytes);
     table_block_seal(work->block, TABLE_BLOCK_DATA, work->bytes, 1, 0);
     must(data_block_check(work->block, work->bytes) == NULL, "check");
     data_block_view(&work->view, work->block);

@@ -14,16 +14,21 @@ static uint64_t block_checksum(const uint8_t *block, uint32_t bytes, uint64_t se
     return hash_checksum(block + skipped, bytes - skipped, hash_mix(seed, offset));
 }
 
+static uint32_t pages_of(uint32_t bytes)
+{
+    return bytes / TABLE_PAGE_BYTES + (bytes % TABLE_PAGE_BYTES != 0);
+}
+
 void table_block_seal(uint8_t *block, enum table_block_kind kind, uint32_t bytes, uint64_t seed,
                       uint64_t offset)
 {
     struct table_block_header *header = (struct table_block_header *)block;
 
-    assert(bytes >= TABLE_PAGE_BYTES && bytes % TABLE_PAGE_BYTES == 0);
-    assert(bytes / TABLE_PAGE_BYTES <= UINT16_MAX);
+    assert(bytes >= TABLE_SECTOR_BYTES && bytes % TABLE_SECTOR_BYTES == 0);
+    assert(pages_of(bytes) <= UINT16_MAX);
     header->kind = (uint8_t)kind;
     header->codec = TABLE_CODEC_NONE;
-    header->pages = le16_of((uint16_t)(bytes / TABLE_PAGE_BYTES));
+    header->pages = le16_of((uint16_t)pages_of(bytes));
     header->checksum = le64_of(block_checksum(block, bytes, seed, offset));
 }
 
@@ -32,12 +37,12 @@ const char *table_block_verify(const uint8_t *block, enum table_block_kind kind,
 {
     const struct table_block_header *header = (const struct table_block_header *)block;
 
-    assert(bytes >= TABLE_PAGE_BYTES && bytes % TABLE_PAGE_BYTES == 0);
+    assert(bytes >= TABLE_SECTOR_BYTES && bytes % TABLE_SECTOR_BYTES == 0);
     if (le64_get(header->checksum) != block_checksum(block, bytes, seed, offset))
         return "wrong checksum";
     if (header->kind != kind)
         return "a block of another kind";
-    if (le16_get(header->pages) != bytes / TABLE_PAGE_BYTES)
+    if (le16_get(header->pages) != pages_of(bytes))
         return "a block of another length";
     if (header->codec != TABLE_CODEC_NONE)
         return "an unknown codec";

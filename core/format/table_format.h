@@ -3,10 +3,10 @@
  *
  *   | data blocks | filter partitions | index partitions | top index | properties | footer 4096 |
  *
- * Every block starts at a multiple of 4 KiB, is a multiple of 4 KiB long, and follows the one
- * before without a gap. The first 32 bytes of a block are its header; the checksum covers all the
- * rest of it, zero padding included, and is seeded with database, table id and offset, so that
- * stale bytes in a recycled file and misplaced blocks never verify.
+ * Data blocks are multiples of 512 bytes long, all others, and the data as a whole, of 4 KiB; each
+ * follows the one before without a gap. The first 32 bytes of a block are its header; the checksum
+ * covers all the rest of it, zero padding included, and is seeded with database, table id and
+ * offset, so that stale bytes in a recycled file and misplaced blocks never verify.
  *
  *   data block, n records; widths are in the header
  *     at 32   heads           n      x 4  the 4 key bytes after the block's common prefix, as a
@@ -18,7 +18,7 @@
  *             records         key, or what is left of it, then value up to the next record
  *   index partition and top index, n blocks
  *     at 32   heads           n      x 8  of the boundary keys, after their common prefix
- *             places          n + 1  x 4  offset / 4096; the top bit: the last key of this block
+ *             places          n + 1  x 4  offset / 512; the top bit: the last key of this block
  *                                         goes on in the next one
  *             key offsets     n + 1  x 4  of the rests of the boundaries, after the common prefix
  *             common prefix, rests
@@ -36,8 +36,9 @@
 #include "kiwi/limits.h"
 
 #define TABLE_MAGIC             0x014241544957494bull /* "KIWITAB\1" */
-#define TABLE_VERSION           1u
+#define TABLE_VERSION           2u
 #define TABLE_PAGE_BYTES        4096u
+#define TABLE_SECTOR_BYTES      512u   /* data blocks are multiples of it */
 #define TABLE_DATA_BYTES_MAX    32768u /* of a data block with more than one record */
 #define TABLE_INDEX_BYTES       32768u /* of a partition, unless one key alone needs more */
 #define TABLE_FILTER_BYTES_MAX  65536u /* of a partition */
@@ -46,7 +47,7 @@
 #define TABLE_FILTER_LANES_MAX  8u
 #define TABLE_COLUMN_SLACK      64u    /* readable after the last head, for wide loads */
 #define TABLE_PLACE_CONTINUES   0x80000000u
-#define TABLE_PAGE_COUNT_MAX    0x7fffffffu /* of a file: 8 TiB */
+#define TABLE_SECTOR_COUNT_MAX  0x7fffffffu /* of a file: 1 TiB */
 
 /* On disk; data, index and filter are the enum block_kind of the iterators. */
 enum table_block_kind {
@@ -72,7 +73,7 @@ enum table_codec { TABLE_CODEC_NONE = 0, TABLE_CODEC_LZ4 = 1 /* reserved */ };
  *    0     8  checksum         of bytes 8 to the end of the block
  *    8     1  kind
  *    9     1  codec
- *   10     2  pages            the block's length / 4096
+ *   10     2  pages            the block's length / 4096, rounded up
  *   12     1  offset_bytes     data: 2 or 4
  *   13     1  key_size_bytes   data: 0, 1 or 2
  *   14     1  sequence_bytes   data: 0 to 8

@@ -23,8 +23,8 @@ enum block_kind { BLOCK_DATA = 1, BLOCK_INDEX, BLOCK_FILTER };
 struct table;
 
 struct block_ref {
-    uint64_t offset;   /* in the table's file, a multiple of 4 KiB */
-    uint32_t bytes;    /* on disk, a multiple of 4 KiB */
+    uint64_t offset;   /* in the table's file, a multiple of 512 */
+    uint32_t bytes;    /* on disk, a multiple of 512 */
     uint8_t  kind;     /* enum block_kind */
 };
 

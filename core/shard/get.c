@@ -222,6 +222,12 @@ static enum walk tables_walk(struct shard *shard, struct kiwi_op *op, struct rea
     }
 }
 
+/* Where the wanted block stands in what was read. */
+static uint8_t *read_block(const struct read *read)
+{
+    return (uint8_t *)read->request.buffer + (read->get.wanted.offset - read->request.offset);
+}
+
 static void read_block_done(struct io_request *request)
 {
     struct read     *read = container_of(request, struct read, request);
@@ -230,7 +236,7 @@ static void read_block_done(struct io_request *request)
     struct context  *context = state->context;
 
     if (status == KIWI_OK && context->shards[read->op->shard]->options.options.read_verify)
-        status = table_block_check(read->get.table, read->get.wanted, state->buffer);
+        status = table_block_check(read->get.table, read->get.wanted, read_block(read));
     request->status = status;
     if (UNLIKELY(status != KIWI_OK)) /* another thread may go on with it */
         state->failure_text = failure_text_copy(status);
@@ -243,7 +249,10 @@ void get_read_start(struct kiwi_op *op)
 {
     struct op_state *state = op_state(op);
     struct read     *read = state->read;
-    uint32_t         bytes = read->get.wanted.bytes;
+    uint32_t         unit = io_file_read_unit(read->get.table->file);
+    uint64_t         offset = read->get.wanted.offset / unit * unit;
+    uint32_t         bytes = (uint32_t)(round_up_u64(read->get.wanted.offset
+                                                         + read->get.wanted.bytes, unit) - offset);
 
     if (state->buffer != NULL && state->buffer_bytes < bytes) {
         context_buffer_give(state->context, state->buffer, state->buffer_bytes);
@@ -256,7 +265,7 @@ void get_read_start(struct kiwi_op *op)
     read->request = (struct io_request){
         .file = read->get.table->file,
         .buffer = state->buffer,
-        .offset = read->get.wanted.offset,
+        .offset = offset,
         .bytes = bytes,
         .verb = IO_READ,
         .class_of_service = IO_CLASS_READ,
@@ -310,9 +319,9 @@ void get_resume(struct shard *shard, struct kiwi_op *op, struct context *executo
     read_count(shard, op, read);
     if ((op->flags & KIWI_FLAG_NO_FILL) == 0)
         cache_block_insert(shard->cache, tier_of(ref.kind), read->get.table->info.id, ref.offset,
-                           state->buffer, ref.bytes);
+                           read_block(read), ref.bytes);
     switch (tables_walk(shard, op, read, read->version,
-                        table_get_step(&read->get, state->buffer), true)) {
+                        table_get_step(&read->get, read_block(read)), true)) {
     case WALK_READ:
         op_return(op, STEP_READ, executor);
         return;

@@ -215,6 +215,10 @@ static uint32_t read_bytes(const struct scan *scan, const struct run *run,
 static enum kiwi_status block_want(struct scan *scan, const struct run *run, struct table *table,
                                    struct block_ref ref)
 {
+    uint32_t unit = io_file_read_unit(table->file);
+    uint64_t offset = ref.offset / unit * unit;
+    uint64_t end = round_up_u64(ref.offset + read_bytes(scan, run, table, ref), unit);
+
     if (scan->blocks == NULL) {
         scan->blocks = memory_allocate(SCAN_BLOCK_MAX * sizeof *scan->blocks);
         if (scan->blocks == NULL)
@@ -225,8 +229,7 @@ static enum kiwi_status block_want(struct scan *scan, const struct run *run, str
     scan->blocks[scan->block_count++] = (struct scan_block){
         .table = table,
         .scan = scan,
-        .request = { .offset = ref.offset, .bytes = read_bytes(scan, run, table, ref),
-                     .status = KIWI_BUSY },
+        .request = { .offset = offset, .bytes = (uint32_t)(end - offset), .status = KIWI_BUSY },
     };
     scan->blocks_missing++;
     return KIWI_OK;

@@ -44,7 +44,7 @@ static void open_to_ready(struct chunks *chunks)
 {
     struct chunk *chunk = chunks->open;
 
-    assert(chunk->used > 0);
+    assert(chunk->used > 0 && chunk->used % PAGE_BYTES == 0);
     chunk->next = NULL;
     *chunks->ready_end = chunk;
     chunks->ready_end = &chunk->next;
@@ -54,22 +54,29 @@ static void open_to_ready(struct chunks *chunks)
 
 uint8_t *chunks_reserve(struct chunks *chunks, uint32_t bytes)
 {
-    assert(bytes > 0 && bytes % PAGE_BYTES == 0);
+    assert(bytes > 0);
     if (chunks->open != NULL && bytes <= chunks->open->capacity - chunks->open->used)
         return chunks->open->data + chunks->open->used;
-    uint32_t      capacity = bytes > chunks->chunk_bytes ? bytes : chunks->chunk_bytes;
+    uint32_t      rest = chunks->open == NULL ? 0 : chunks->open->used % PAGE_BYTES;
+    uint64_t      needed = round_up_u64((uint64_t)rest + bytes, PAGE_BYTES);
+    uint32_t      capacity = (uint32_t)max_u64(needed, chunks->chunk_bytes);
     struct chunk *chunk = memory_allocate(sizeof *chunk);
     uint8_t      *data = chunk == NULL ? NULL : buffers_take(chunks->buffers, capacity);
     if (data == NULL) {
         memory_free(chunk);
         return NULL;
     }
+    *chunk = (struct chunk){ .data = data, .capacity = capacity, .used = rest,
+                             .offset = chunks->bytes - rest };
+    if (rest > 0) {
+        chunks->open->used -= rest;
+        memcpy(data, chunks->open->data + chunks->open->used, rest);
+    }
     if (chunks->open != NULL && chunks->open->used > 0)
         open_to_ready(chunks);
     chunk_free(chunks, chunks->open);
-    *chunk = (struct chunk){ .data = data, .capacity = capacity, .offset = chunks->bytes };
     chunks->open = chunk;
-    return data;
+    return data + rest;
 }
 
 void chunks_commit(struct chunks *chunks, uint32_t bytes)

@@ -2,7 +2,8 @@
  * chunks.h: the bytes of a file under construction, in pieces that are handed out in order.
  *
  * Owns     its pieces until each is taken and given back.
- * Always   offsets are gap-free: a piece that the next block does not fit is handed out shorter.
+ * Always   offsets are gap-free, and pieces begin and end at pages: of one that the next block does
+ *          not fit the whole pages are handed out, and the rest moves to the front of the next.
  */
 #pragma once
 
@@ -23,11 +24,11 @@ struct chunks {
 void chunks_init(struct chunks *chunks, struct buffers *buffers, uint32_t chunk_bytes);
 void chunks_close(struct chunks *chunks); /* none may be out; a zeroed one is fine */
 
-/* Makes sure that the next bytes (a multiple of 4 KiB) can stand in one piece and returns where
- * they will; nothing has moved until chunks_commit. NULL: no memory, and nothing has changed. */
+/* Makes sure that the next bytes can stand in one piece and returns where they will. NULL: no
+ * memory, and nothing has changed. */
 MUST_USE uint8_t *chunks_reserve(struct chunks *chunks, uint32_t bytes);
 void              chunks_commit(struct chunks *chunks, uint32_t bytes);
-/* What is open becomes ready. */
+/* What is open becomes ready; it must end at a page. */
 void              chunks_finish(struct chunks *chunks);
 
 struct table_chunk;

@@ -311,7 +311,7 @@ bool data_builder_add(struct data_builder *builder, const struct entry *entry)
 uint32_t data_builder_bytes(const struct data_builder *builder)
 {
     assert(builder->measure.count > 0);
-    return (uint32_t)round_up_u64(shape_of(&builder->measure).used, TABLE_PAGE_BYTES);
+    return (uint32_t)round_up_u64(shape_of(&builder->measure).used, TABLE_SECTOR_BYTES);
 }
 
 static void header_write(uint8_t *target, const struct shape *shape,
@@ -417,11 +417,11 @@ static uint8_t *records_write(const struct data_builder *builder, const struct s
     return target;
 }
 
-void data_builder_write(const struct data_builder *builder, uint8_t *target)
+void data_builder_write(const struct data_builder *builder, uint8_t *target, uint32_t bytes)
 {
     struct shape shape = shape_of(&builder->measure);
-    uint64_t     bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
 
+    assert(bytes >= shape.used);
     assert(builder->measure.prefix_bytes <= builder->measure.key_size_min);
     header_write(target, &shape, &builder->measure);
     uint8_t *column = target + sizeof(struct table_block_header);
@@ -460,17 +460,17 @@ uint64_t data_block_single_bytes(const struct entry *entry)
 {
     struct data_measure measure = single_measure(entry);
 
-    return round_up_u64(shape_of(&measure).used, TABLE_PAGE_BYTES);
+    return round_up_u64(shape_of(&measure).used, TABLE_SECTOR_BYTES);
 }
 
-void data_block_single_write(const struct entry *entry, uint8_t *target)
+void data_block_single_write(const struct entry *entry, uint8_t *target, uint64_t bytes)
 {
     struct data_measure measure = single_measure(entry);
     struct shape        shape = shape_of(&measure);
-    uint64_t            bytes = round_up_u64(shape.used, TABLE_PAGE_BYTES);
     uint32_t            start = (uint32_t)shape.records_start;
     uint32_t            end = (uint32_t)shape.records_end;
 
+    assert(bytes >= shape.used);
     assert(shape.key_form == TABLE_KEYS_WHOLE);
     header_write(target, &shape, &measure);
     uint8_t *column = target + sizeof(struct table_block_header);
@@ -487,6 +487,10 @@ void data_block_single_write(const struct entry *entry, uint8_t *target)
     memset(target + end, 0, (size_t)(bytes - end));
 }
 
+/* Small blocks make cheap reads: measured, a disk gives 1.3 times as many reads of 3.5 KiB as of
+ * 8 KiB. A block of three records of 1,000 bytes wastes 13.5 % of it. */
+#define WASTE_MAX 0.14
+
 uint32_t data_block_target(uint64_t average_entry_bytes)
 {
     uint32_t best = TABLE_PAGE_BYTES;
@@ -499,9 +503,9 @@ uint32_t data_block_target(uint64_t average_entry_bytes)
         uint64_t count = entry_bytes > room ? 1 : (uint64_t)(room / entry_bytes);
         double   used = (double)count * entry_bytes;
         double   bytes = (double)round_up_u64((uint64_t)used + sizeof(struct table_block_header),
-                                              TABLE_PAGE_BYTES);
+                                              TABLE_SECTOR_BYTES);
         double   waste = 1 - used / bytes;
-        if (waste <= 0.125)
+        if (waste <= WASTE_MAX)
             return target;
         if (waste < best_waste) {
             best_waste = waste;

@@ -209,13 +209,14 @@ void data_builder_close(struct data_builder *builder); /* a zeroed one is fine *
 void data_builder_clear(struct data_builder *builder);
 /* Adds entry, which comes after all others; false: it does not fit the target, nothing changed. */
 MUST_USE bool data_builder_add(struct data_builder *builder, const struct entry *entry);
-uint32_t data_builder_bytes(const struct data_builder *builder); /* of the block, whole pages */
-/* Lays the block out in data_builder_bytes bytes; header and padding too, all but the seal. */
-void     data_builder_write(const struct data_builder *builder, uint8_t *target);
+uint32_t data_builder_bytes(const struct data_builder *builder); /* of the block, whole sectors */
+/* Lays the block out in bytes, at least data_builder_bytes; header and padding too, all but the
+ * seal. */
+void     data_builder_write(const struct data_builder *builder, uint8_t *target, uint32_t bytes);
 
 /* A block that holds just this entry, however large. */
 uint64_t data_block_single_bytes(const struct entry *entry);
-void     data_block_single_write(const struct entry *entry, uint8_t *target);
+void     data_block_single_write(const struct entry *entry, uint8_t *target, uint64_t bytes);
 
 /* The smallest block size of 4, 8, 16 and 32 KiB that entries of this size fill to 7/8, or the one
  * they fill best. */

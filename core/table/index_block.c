@@ -6,6 +6,9 @@
 #include "core/base/memory.h"
 #include "core/table/search.h"
 
+/* What the page count in a block's header can tell. */
+#define BLOCK_SECTORS_MAX (UINT16_MAX * (TABLE_PAGE_BYTES / TABLE_SECTOR_BYTES))
+
 static uint64_t places_start(uint64_t count)
 {
     return sizeof(struct table_block_header) + count * sizeof(uint64_t);
@@ -30,15 +33,15 @@ static inline uint32_t key_offset(const struct index_block *block, uint32_t i)
 static bool places_are_sound(const struct index_block *block, uint64_t first, uint64_t end)
 {
     bool     wrong = false;
-    uint32_t page = index_block_place(block, 0) & ~TABLE_PLACE_CONTINUES;
+    uint32_t start = index_block_place(block, 0) & ~TABLE_PLACE_CONTINUES;
 
-    wrong |= page < first / TABLE_PAGE_BYTES;
+    wrong |= start < first / TABLE_SECTOR_BYTES;
     for (uint32_t i = 0; i < block->count; i++) {
         uint32_t next = index_block_place(block, i + 1) & ~TABLE_PLACE_CONTINUES;
-        wrong |= next <= page || next - page > UINT16_MAX;
-        page = next;
+        wrong |= next <= start || next - start > BLOCK_SECTORS_MAX;
+        start = next;
     }
-    return !wrong && page <= end / TABLE_PAGE_BYTES;
+    return !wrong && start <= end / TABLE_SECTOR_BYTES;
 }
 
 static bool keys_are_sound(const struct index_block *block, uint32_t bytes)
@@ -139,7 +142,7 @@ void index_builder_add(struct index_builder *builder, struct bytes boundary, boo
 {
     assert(builder->count < builder->slot_capacity);
     assert(builder->key_bytes + boundary.size + 1 <= builder->key_capacity);
-    assert(offset / TABLE_PAGE_BYTES <= TABLE_PAGE_COUNT_MAX);
+    assert(offset / TABLE_SECTOR_BYTES <= TABLE_SECTOR_COUNT_MAX);
     if (boundary.size > 0)
         memcpy(builder->keys + builder->key_bytes, boundary.data, boundary.size);
     builder->key_bytes += boundary.size;
@@ -147,7 +150,7 @@ void index_builder_add(struct index_builder *builder, struct bytes boundary, boo
         builder->keys[builder->key_bytes++] = 0;
     builder->slots[builder->count++] = (struct index_slot){
         .key_end = builder->key_bytes,
-        .place = (uint32_t)(offset / TABLE_PAGE_BYTES),
+        .place = (uint32_t)(offset / TABLE_SECTOR_BYTES),
     };
 }
 
@@ -246,7 +249,7 @@ void index_builder_write(const struct index_builder *builder, const struct index
         key_offsets += sizeof offset;
         rests += rest.size;
     }
-    uint32_t last_place = (uint32_t)(end / TABLE_PAGE_BYTES);
+    uint32_t last_place = (uint32_t)(end / TABLE_SECTOR_BYTES);
     if (final < builder->count)
         last_place = builder->slots[final].place & ~TABLE_PLACE_CONTINUES;
     uint32_t last_offset = (uint32_t)(rests - target);

@@ -44,11 +44,11 @@ static inline struct block_ref index_block_ref(const struct index_block *block, 
                                                enum block_kind kind)
 {
     assert_slow(i < block->count);
-    uint32_t page = index_block_place(block, i) & ~TABLE_PLACE_CONTINUES;
+    uint32_t start = index_block_place(block, i) & ~TABLE_PLACE_CONTINUES;
     uint32_t next = index_block_place(block, i + 1) & ~TABLE_PLACE_CONTINUES;
 
-    return (struct block_ref){ .offset = (uint64_t)page * TABLE_PAGE_BYTES,
-                               .bytes = (next - page) * TABLE_PAGE_BYTES,
+    return (struct block_ref){ .offset = (uint64_t)start * TABLE_SECTOR_BYTES,
+                               .bytes = (next - start) * TABLE_SECTOR_BYTES,
                                .kind = (uint8_t)kind };
 }
 

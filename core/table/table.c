@@ -218,7 +218,7 @@ enum kiwi_status table_open(const struct table_info *info, struct io_file *file,
 
     *out = NULL;
     if (info->file_bytes < 4ull * TABLE_PAGE_BYTES || info->file_bytes % TABLE_PAGE_BYTES != 0
-        || info->file_bytes / TABLE_PAGE_BYTES > TABLE_PAGE_COUNT_MAX)
+        || info->file_bytes / TABLE_SECTOR_BYTES > TABLE_SECTOR_COUNT_MAX)
         return FAIL(KIWI_CORRUPT, "%s: a table of %" PRIu64 " bytes cannot be",
                     io_file_path(file), info->file_bytes);
     status = corrupt_in(file, opening_run(&opening, out));

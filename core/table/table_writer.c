@@ -197,15 +197,23 @@ static enum kiwi_status smallest_copy(struct table_writer *writer, struct bytes 
     return KIWI_OK;
 }
 
+/* What a block of so many bytes must have more, so that the next one begins at a page. */
+static uint32_t page_rest(const struct table_writer *writer, uint64_t bytes)
+{
+    return (uint32_t)(-(writer->chunks.bytes + bytes) % TABLE_PAGE_BYTES);
+}
+
 /* The records collected become a block. On failure nothing has changed. */
-static enum kiwi_status data_block_finish(struct table_writer *writer)
+static enum kiwi_status data_block_finish(struct table_writer *writer, bool is_last)
 {
     uint32_t bytes = data_builder_bytes(&writer->data);
-    uint8_t *target = chunks_reserve(&writer->chunks, bytes);
+    uint8_t *target;
 
+    bytes += is_last ? page_rest(writer, bytes) : 0;
+    target = chunks_reserve(&writer->chunks, bytes);
     if (target == NULL)
         return no_buffer(writer, bytes);
-    data_builder_write(&writer->data, target);
+    data_builder_write(&writer->data, target, bytes);
     block_finish(writer, target, TABLE_BLOCK_DATA, bytes);
     data_builder_clear(&writer->data);
     writer->properties.block_count++;
@@ -234,16 +242,18 @@ static void boundary_add(struct table_writer *writer, struct bytes key)
     index_builder_add(&writer->index, bytes_of(key.data, shared + 1), false, offset);
 }
 
-/* An entry that no block of the usual size holds gets one of its own. */
+/* An entry that no block of the usual size holds gets one of its own, up to the end of a page: it
+ * may be the last. */
 static enum kiwi_status single_add(struct table_writer *writer, const struct entry *entry)
 {
-    uint64_t bytes = data_block_single_bytes(entry);
+    uint64_t used = data_block_single_bytes(entry);
+    uint64_t bytes = used + page_rest(writer, used);
     uint8_t *target = chunks_reserve(&writer->chunks, (uint32_t)bytes);
 
     if (target == NULL)
         return no_buffer(writer, bytes);
     boundary_add(writer, entry->key);
-    data_block_single_write(entry, target);
+    data_block_single_write(entry, target, bytes);
     block_finish(writer, target, TABLE_BLOCK_DATA, (uint32_t)bytes);
     writer->properties.block_count++;
     return KIWI_OK;
@@ -283,7 +293,7 @@ static void entry_count(struct table_writer *writer, const struct entry *entry, 
 static enum kiwi_status block_start(struct table_writer *writer, const struct entry *entry)
 {
     if (writer->data.measure.count > 0)
-        TRY(data_block_finish(writer));
+        TRY(data_block_finish(writer, false));
     TRY(index_builder_reserve(&writer->index, entry->key.size));
     if (!data_builder_add(&writer->data, entry))
         return single_add(writer, entry);
@@ -317,7 +327,8 @@ enum { HASHES_A_STEP = 4096 };
 static enum kiwi_status data_finish(struct table_writer *writer)
 {
     if (writer->data.measure.count > 0)
-        TRY(data_block_finish(writer));
+        TRY(data_block_finish(writer, true));
+    assert(writer->chunks.bytes % TABLE_PAGE_BYTES == 0);
     writer->layout.filter_offset = writer->chunks.bytes;
     return KIWI_OK;
 }

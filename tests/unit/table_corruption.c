@@ -17,9 +17,14 @@ static struct block_ref refs_of(const struct built *built, uint64_t offset)
                          : offset < table->top->index_offset ? BLOCK_FILTER
                                                              : BLOCK_INDEX;
 
-    return (struct block_ref){ .offset = offset,
-                               .bytes = (uint32_t)le16_get(header->pages) * PAGE_BYTES,
-                               .kind = (uint8_t)kind };
+    uint32_t bytes = (uint32_t)le16_get(header->pages) * PAGE_BYTES;
+
+    /* The header tells pages; a data block may end at any sector of the last one. */
+    for (uint32_t less = 0; less < PAGE_BYTES && kind == BLOCK_DATA; less += TABLE_SECTOR_BYTES)
+        if (table_block_verify(built->bytes + offset, TABLE_BLOCK_DATA, bytes - less, table->seed,
+                               offset) == NULL)
+            bytes -= less;
+    return (struct block_ref){ .offset = offset, .bytes = bytes, .kind = (uint8_t)kind };
 }
 
 static void small_table(struct built *built, struct model *model, size_t count)
@@ -294,7 +299,7 @@ static struct table_block_header *two_records(uint8_t *block)
                                (uint64_t)(10 + i), ENTRY_PUT };
         assert_true(data_builder_add(&builder, &entry));
     }
-    data_builder_write(&builder, block);
+    data_builder_write(&builder, block, data_builder_bytes(&builder));
     data_builder_close(&builder);
     struct table_block_header *header = (struct table_block_header *)block;
     assert_null(data_block_check(block, PAGE_BYTES));

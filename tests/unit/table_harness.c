@@ -218,7 +218,7 @@ static void observe(void *context, struct block_ref ref, const uint8_t *block)
     struct built *built = context;
 
     assert_true(ref.kind == BLOCK_DATA || ref.kind == BLOCK_INDEX || ref.kind == BLOCK_FILTER);
-    assert_int_equal(ref.offset % PAGE_BYTES, 0);
+    assert_int_equal(ref.offset % (ref.kind == BLOCK_DATA ? TABLE_SECTOR_BYTES : PAGE_BYTES), 0);
     assert_non_null(block);
     built->observed_blocks++;
     built->observed_bytes += ref.bytes;

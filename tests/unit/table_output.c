@@ -12,7 +12,7 @@ struct output {
     struct table_writer        *writer;
 };
 
-static void output_open(struct output *output)
+static void output_open_of(struct output *output, uint64_t average_entry_bytes)
 {
     *output = (struct output){ 0 };
     assert_int_equal(buffers_open(4u << 20, &output->buffers), KIWI_OK);
@@ -21,10 +21,15 @@ static void output_open(struct output *output)
         .table_id = 1,
         .file_id = 2,
         .expected_entries = 100000,
-        .average_entry_bytes = 120,
+        .average_entry_bytes = average_entry_bytes,
         .filter_bits_per_key = 10,
     };
     assert_int_equal(table_writer_open(&output->options, &output->writer), KIWI_OK);
+}
+
+static void output_open(struct output *output)
+{
+    output_open_of(output, 120);
 }
 
 static void output_close(struct output *output)
@@ -228,14 +233,52 @@ static void finishing_and_opening_survive_every_failed_allocation(void **state)
     assert_true(n > 6);
 }
 
+static struct block_ref refs_seen[512];
+static uint32_t         refs_seen_count;
+
+static void ref_note(void *context, struct block_ref ref, const uint8_t *block)
+{
+    (void)context, (void)block;
+    if (ref.kind == BLOCK_DATA)
+        refs_seen[refs_seen_count++] = ref;
+}
+
+static void blocks_end_at_sectors_and_the_data_at_a_page(void **state)
+{
+    static const uint8_t value[1015] = { 7 };
+    struct output        output;
+    uint64_t             end = 0;
+
+    (void)state;
+    refs_seen_count = 0;
+    output_open_of(&output, 1038);
+    table_writer_observe(output.writer, ref_note, NULL);
+    for (int i = 0; i < 1000; i++) {
+        char         key[24];
+        struct bytes span = bytes_of(key, (size_t)sprintf(key, "user%019d", i));
+        assert_int_equal(add(&output, span, bytes_of(value, sizeof value), 7, ENTRY_PUT), KIWI_OK);
+    }
+    assert_int_equal(table_writer_finish(output.writer), KIWI_OK);
+    assert_int_equal(refs_seen_count, 334);
+    for (uint32_t i = 0; i < refs_seen_count; i++) {
+        assert_int_equal(refs_seen[i].offset, end);
+        end += refs_seen[i].bytes;
+        if (i + 1 < refs_seen_count)
+            assert_int_equal(refs_seen[i].bytes, 7 * TABLE_SECTOR_BYTES);
+    }
+    assert_int_equal(end % PAGE_BYTES, 0);
+    output_close(&output);
+}
+
 static void the_block_size_follows_the_entries(void **state)
 {
     (void)state;
     assert_int_equal(data_block_target(0), 4096);
     assert_int_equal(data_block_target(124), 4096);
-    assert_int_equal(data_block_target(1034), 8192);
+    assert_int_equal(data_block_target(1023), 4096); /* three in seven sectors */
+    assert_int_equal(data_block_target(2040), 8192); /* one would leave a fifth of five */
     assert_int_equal(data_block_target(2000), 4096); /* two fill it */
-    assert_int_equal(data_block_target(3000), 16384);
+    assert_int_equal(data_block_target(3000), 4096); /* one in six sectors */
     assert_int_equal(data_block_target(20000), 4096); /* a block of five pages each */
     for (uint64_t bytes = 0; bytes < 100000; bytes += 7) {
         uint32_t target = data_block_target(bytes);
@@ -253,6 +296,7 @@ int main(void)
         cmocka_unit_test(chunks_are_aligned_and_come_without_gaps),
         cmocka_unit_test(what_failed_for_want_of_memory_can_be_repeated),
         cmocka_unit_test(finishing_and_opening_survive_every_failed_allocation),
+        cmocka_unit_test(blocks_end_at_sectors_and_the_data_at_a_page),
         cmocka_unit_test(the_block_size_follows_the_entries),
     };
 

@@ -11,8 +11,10 @@
 #include "core/base/memory.h"
 #include "core/shard/batch.h"
 #include "core/shard/shard.h"
+#include "io/thread.h"
 
 #define CONTEXT_SPIN_NS      2000u
+#define CONTEXT_YIELDS       8u
 #define TURN_SLICE_BYTES     (64u << 10)
 /* then the queue is looked at again: the log must not wait for merges */
 #define CREDIT_MAX_NS        2000000u
@@ -399,7 +401,9 @@ bool context_turn(struct context *context)
 {
     bool did = false;
 
-    if (io_queue_pending(context->queue) > 0)
+    /* A caller that blocks sleeps next, and then submits and waits in one call. */
+    if (io_queue_pending(context->queue) > 0
+        && (context->is_pollable || context->attached_mask != 0))
         did |= io_queue_poll(context->queue, 0) > 0;
     did |= mail_run(context);
     if (UNLIKELY(context->delayed != NULL))
@@ -409,20 +413,32 @@ bool context_turn(struct context *context)
     return did;
 }
 
+/* Whoever holds the shard is usually done within a microsecond or two; or it has lost its processor
+ * and gets on when this thread gives its own away. True: mail came. */
+static bool holder_await(struct context *context)
+{
+    uint64_t until = io_now_ns(context->io) + CONTEXT_SPIN_NS;
+
+    do {
+        if (!mailbox_is_empty(&context->returned))
+            return true;
+        spin_pause();
+    } while (io_now_ns(context->io) < until);
+    for (uint32_t i = 0; i < CONTEXT_YIELDS; i++) {
+        thread_yield();
+        if (!mailbox_is_empty(&context->returned))
+            return true;
+    }
+    return false;
+}
+
 void context_sleep(struct context *context, uint64_t timeout_ns)
 {
     uint64_t now;
 
-    /* Whoever holds the shard is usually done within a microsecond or two. */
     if (context->attached_mask == 0 && io_queue_pending(context->queue) == 0
-        && !context->time_is_virtual) {
-        uint64_t until = io_now_ns(context->io) + CONTEXT_SPIN_NS;
-        do {
-            if (!mailbox_is_empty(&context->returned))
-                return;
-            spin_pause();
-        } while (io_now_ns(context->io) < until && timeout_ns > CONTEXT_SPIN_NS);
-    }
+        && !context->time_is_virtual && timeout_ns > CONTEXT_SPIN_NS && holder_await(context))
+        return;
     now = io_now_ns(context->io);
     if (context->delayed != NULL) {
         uint64_t due = op_state(context->delayed)->resume_ns;

@@ -408,6 +408,16 @@ void cache_record_insert(struct cache *cache, uint64_t hash, struct bytes key, s
     cache_pace(cache, RECORD_HEADER_BYTES + key.size + value.size);
 }
 
+void cache_record_write(struct cache *cache, uint64_t hash, struct bytes key, struct bytes value,
+                        uint64_t sequence)
+{
+    struct record_key record = { hash, key };
+
+    assert(sequence < 1ull << 56);
+    cache->stamps[stamp_of(hash)]++;
+    record_log_write(&cache->records, &record, value, sequence);
+}
+
 void cache_record_drop(struct cache *cache, uint64_t hash, struct bytes key)
 {
     struct record_key record = { hash, key };

@@ -5,8 +5,8 @@
  *
  * Owns     copies of everything in it.
  * Thread   whoever holds the shard's token.
- * Valid    a found record or block stays in place until the next cache_*_insert or
- *          cache_budget_set (or, pinned, until unpinned).
+ * Valid    a found record or block stays in place until the next cache_*_insert,
+ *          cache_record_write or cache_budget_set (or, pinned, until unpinned).
  * Source   records beside blocks: see cache/README.md; record log with re-insertion is CLOCK over a
  *          log; the block part is a small FIFO with a ghost, after S3-FIFO (SOSP'23).
  */
@@ -36,7 +36,7 @@ uint64_t cache_bytes(const struct cache *cache); /* taken from the host, free se
 void     cache_prefault(struct cache *cache, uint64_t bytes);
 bool     cache_is_full(const struct cache *cache); /* more can only be kept by evicting */
 
-/* ---- records: newest versions of keys that live in tables ---- */
+/* ---- records: newest versions of keys that were read from tables ---- */
 struct cached_record {
     struct bytes value;
     uint64_t     sequence;
@@ -55,7 +55,12 @@ bool cache_record_find(struct cache *cache, uint64_t hash, struct bytes key,
 uint32_t cache_record_stamp(const struct cache *cache, uint64_t hash);
 void     cache_record_insert(struct cache *cache, uint64_t hash, struct bytes key,
                              struct bytes value, uint64_t sequence, uint32_t stamp);
-/* A write of key happens now: forgets the record and moves the stamp on. */
+/* A write of key happens now. The stamp moves on; a record that is there takes the new value where
+ * it stands, or leaves if that has not room for it, so that what is read often is not read from
+ * the device again once its memtable is flushed. */
+void     cache_record_write(struct cache *cache, uint64_t hash, struct bytes key,
+                            struct bytes value, uint64_t sequence);
+/* A write without a value: forgets the record. */
 void     cache_record_drop(struct cache *cache, uint64_t hash, struct bytes key);
 
 /* ---- blocks: verified bytes of table blocks, by (tier, table id, file offset) ---- */

@@ -104,21 +104,31 @@ static void segment_release_if_dead(struct record_log *log, struct segment *segm
     segment_give(log->pool, segment);
 }
 
-void record_log_drop(struct record_log *log, const struct record_key *key)
+static struct index_place place_of(const struct record_log *log, const struct record_key *key)
 {
     struct record_match match = { log, key };
 
-    if (log->index.count == 0)
-        return;
-    struct index_place place = index_find(&log->index, key->hash, record_matches, &match);
+    return index_find(&log->index, key->hash, record_matches, &match);
+}
 
-    if (LIKELY(place.line == NULL))
-        return;
+static void place_drop(struct record_log *log, const struct record_key *key,
+                       struct index_place place)
+{
     uint32_t reference = place.line->references[place.slot];
 
     index_remove(&log->index, (uint32_t)key->hash, place);
     record_kill(log, reference);
     segment_release_if_dead(log, segment_of(log, reference));
+}
+
+void record_log_drop(struct record_log *log, const struct record_key *key)
+{
+    if (log->index.count == 0)
+        return;
+    struct index_place place = place_of(log, key);
+
+    if (UNLIKELY(place.line != NULL))
+        place_drop(log, key, place);
 }
 
 /* ---- appending ---- */
@@ -180,6 +190,24 @@ static void record_fill(struct record *record, const struct record_key *key, str
         memcpy(data + key->key.size, value.data, value.size);
 }
 
+void record_log_write(struct record_log *log, const struct record_key *key, struct bytes value,
+                      uint64_t sequence)
+{
+    if (log->index.count == 0)
+        return;
+    struct index_place place = place_of(log, key);
+
+    if (place.line == NULL)
+        return;
+    struct record *record = record_at(log, place.line->references[place.slot]);
+
+    assert(record_sequence(record) < sequence);
+    if (LIKELY(record_size_of(record) == record_size(key->key.size, value.size)))
+        record_fill(record, key, value, sequence);
+    else
+        place_drop(log, key, place);
+}
+
 /* A newer version of a record that is there already. */
 static bool record_replace(struct record_log *log, const struct record_key *key,
                            struct index_place place, struct bytes value, uint64_t sequence)
@@ -205,14 +233,13 @@ static bool record_replace(struct record_log *log, const struct record_key *key,
 bool record_log_insert(struct record_log *log, const struct record_key *key, struct bytes value,
                        uint64_t sequence)
 {
-    struct record_match match = { log, key };
-    uint32_t            bytes = record_size(key->key.size, value.size);
-    enum record_part    part = RECORD_SMALL;
-    uint32_t            reference;
+    uint32_t         bytes = record_size(key->key.size, value.size);
+    enum record_part part = RECORD_SMALL;
+    uint32_t         reference;
 
     if (bytes > log->pool->segment_bytes / 4 || key->key.size > UINT16_MAX)
         return true; /* never kept: it would push out too much */
-    struct index_place place = index_find(&log->index, key->hash, record_matches, &match);
+    struct index_place place = place_of(log, key);
 
     if (place.line != NULL)
         return record_replace(log, key, place, value, sequence);

@@ -63,6 +63,9 @@ void record_log_close(struct record_log *log);
 uint64_t record_log_bytes(const struct record_log *log); /* of its segments */
 uint64_t record_log_mean_bytes(const struct record_log *log);
 
+/* A newer value for a record that is there: in place, or it goes. */
+void record_log_write(struct record_log *log, const struct record_key *key, struct bytes value,
+                      uint64_t sequence);
 void record_log_drop(struct record_log *log, const struct record_key *key);
 /* False: there is no room in the head and no free segment; nothing was inserted. */
 bool record_log_insert(struct record_log *log, const struct record_key *key, struct bytes value,

@@ -1,7 +1,7 @@
 /*
  * put.c: log, then memtable, then answer.
  *
- *   admission ──► log (mapped tail) ──► memtable, record cache forgets ──► visible
+ *   admission ──► log (mapped tail) ──► memtable, cached record ────────► visible
  *       │ delay                                                             │ process, memory: done
  *       ▼                                                                   ▼ durable
  *   back to its context                                            waits for its log group
@@ -120,7 +120,11 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
             shard->stopped = status;
             return status;
         }
-        cache_record_drop(shard->cache, hashes[i], entries[i].key);
+        if (LIKELY(entries[i].kind == ENTRY_PUT))
+            cache_record_write(shard->cache, hashes[i], entries[i].key, entries[i].value,
+                               entries[i].sequence);
+        else
+            cache_record_drop(shard->cache, hashes[i], entries[i].key);
         shard->write_bytes += entries[i].key.size + entries[i].value.size;
     }
     shard->active_frozen->sequence_last = shard->sequence;

@@ -86,6 +86,8 @@ static size_t value_size(uint32_t key, uint32_t version)
 
     if (mixed % 501 == 0)
         return 6000 + mixed % 60000;
+    if (key % 3 == 0) /* its values can be written in place */
+        return key % 300;
     return mixed % 7 == 0 ? 0 : mixed % 400;
 }
 
@@ -192,8 +194,15 @@ static void step_write(struct world *world)
     uint8_t  storage[512];
     uint32_t key = (uint32_t)random_below(&world->random, KEY_COUNT);
 
-    world->versions[key]++;
-    cache_record_drop(world->cache, hash_of(key), key_of(key, storage));
+    uint32_t version = ++world->versions[key];
+    size_t   bytes = value_size(key, version);
+
+    fill(world->scratch, bytes, value_seed(key, version));
+    if (random_below(&world->random, 4) == 0)
+        cache_record_drop(world->cache, hash_of(key), key_of(key, storage));
+    else
+        cache_record_write(world->cache, hash_of(key), key_of(key, storage),
+                           bytes_of(world->scratch, bytes), version + 1ull);
 }
 
 static void step_block(struct world *world, bool is_offer)

@@ -97,6 +97,31 @@ static void insert_after_a_write_is_refused(void **state)
     cache_close(cache);
 }
 
+static void a_write_renews_the_record_where_it_stands(void **state)
+{
+    struct cache        *cache = open_cache(MIB);
+    uint64_t             key = 5, absent = 6;
+    struct cached_record found;
+    uint32_t             stamp = cache_record_stamp(cache, hash_of(key));
+
+    (void)state;
+    cache_record_insert(cache, hash_of(key), key_of(&key), bytes_of("old", 3), 3, stamp);
+    cache_record_write(cache, hash_of(key), key_of(&key), bytes_of("new", 3), 7);
+    assert_true(cache_record_find(cache, hash_of(key), key_of(&key), &found));
+    assert_int_equal(found.sequence, 7);
+    assert_memory_equal(found.value.data, "new", 3);
+    /* A read from before the write is refused. */
+    cache_record_insert(cache, hash_of(key), key_of(&key), bytes_of("old", 3), 3, stamp);
+    assert_true(cache_record_find(cache, hash_of(key), key_of(&key), &found));
+    assert_int_equal(found.sequence, 7);
+    /* What does not fit its place leaves, and what is not there does not come. */
+    cache_record_write(cache, hash_of(key), key_of(&key), bytes_of("much longer than that", 21), 8);
+    assert_false(record_has(cache, key));
+    cache_record_write(cache, hash_of(absent), key_of(&absent), bytes_of("new", 3), 9);
+    assert_false(record_has(cache, absent));
+    cache_close(cache);
+}
+
 static void older_version_never_replaces_a_newer_one(void **state)
 {
     struct cache        *cache = open_cache(MIB);
@@ -718,6 +743,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(insert_after_a_write_is_refused),
+        cmocka_unit_test(a_write_renews_the_record_where_it_stands),
         cmocka_unit_test(older_version_never_replaces_a_newer_one),
         cmocka_unit_test(keys_and_values_of_all_sizes_come_back),
         cmocka_unit_test(records_of_one_hash_are_told_apart),

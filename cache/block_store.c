@@ -8,6 +8,7 @@
 #define FRAME_UNIT       64u
 #define SLOT_SHIFT       12u /* of a reference: slots of a segment */
 #define SLOT_COUNT_MAX   (1u << SLOT_SHIFT)
+#define PREFETCH_LINES   6u  /* of a block: header and the columns that a search reads */
 #define LARGE_SHARE      8u  /* a block above this part of a segment has its own */
 
 static uint32_t frame_bytes(size_t block_bytes)
@@ -227,6 +228,40 @@ struct cache_block *block_store_find(struct block_store *store, const struct blo
     else
         index_frequency_raise(place);
     return block;
+}
+
+static void slots_prefetch(const struct block_store *store, uint64_t hash)
+{
+    const struct index_line *line = index_home(&store->index, (uint32_t)hash);
+
+    for (uint32_t found = index_matches(line, index_tag(hash)); found != 0; found &= found - 1)
+        __builtin_prefetch(block_at(store, line->references[__builtin_ctz(found)]));
+}
+
+void block_store_prefetch(const struct block_store *store, const struct block_key *key,
+                          enum cache_fetch fetch)
+{
+    struct index_place place;
+
+    switch (fetch) {
+    case CACHE_FETCH_LINE:
+        index_prefetch(&store->index, key->hash);
+        return;
+    case CACHE_FETCH_SLOT:
+        slots_prefetch(store, key->hash);
+        return;
+    case CACHE_FETCH_BLOCK:
+        break;
+    case CACHE_FETCH_COUNT:
+        assert(false && "not a step");
+    }
+    place = place_of(store, key);
+    if (place.line == NULL)
+        return;
+    const struct cache_block *block = block_at(store, place.line->references[place.slot]);
+
+    for (uint32_t i = 0; i < PREFETCH_LINES && i * CACHE_LINE_BYTES < block->bytes; i++)
+        __builtin_prefetch(block->data + (size_t)i * CACHE_LINE_BYTES);
 }
 
 /* ---- appending ---- */

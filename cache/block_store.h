@@ -123,6 +123,8 @@ uint64_t block_store_mean_bytes(const struct block_store *store); /* of data blo
 struct cache_block *block_store_find(struct block_store *store, const struct block_key *key,
                                      uint64_t record_hash);
 bool block_store_has(const struct block_store *store, const struct block_key *key);
+void block_store_prefetch(const struct block_store *store, const struct block_key *key,
+                          enum cache_fetch fetch);
 /* False: no room; nothing was inserted. is_offer: nobody asked for it yet. */
 bool block_store_insert(struct block_store *store, const struct block_key *key,
                         struct bytes block, bool is_offer);

@@ -437,6 +437,14 @@ const uint8_t *cache_block_find(struct cache *cache, enum kiwi_tier tier, uint64
     return block == NULL ? NULL : block->data;
 }
 
+void cache_block_prefetch(const struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
+                          uint64_t offset, enum cache_fetch fetch)
+{
+    struct block_key key = block_key_of(tier, table_id, offset);
+
+    block_store_prefetch(&cache->blocks, &key, fetch);
+}
+
 void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                         uint64_t offset, const uint8_t *block, uint32_t bytes)
 {

@@ -68,6 +68,11 @@ void     cache_record_drop(struct cache *cache, uint64_t hash, struct bytes key)
  * up (0: a scan): a block whose second access is for another record is worth keeping. */
 const uint8_t *cache_block_find(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
                                 uint64_t offset, uint64_t record_hash);
+/* Brings what a find would touch into the processor's cache, a step at a time, so that there is
+ * time for something else in between; each step reads what the one before has fetched. */
+enum cache_fetch { CACHE_FETCH_LINE = 0, CACHE_FETCH_SLOT, CACHE_FETCH_BLOCK, CACHE_FETCH_COUNT };
+void     cache_block_prefetch(const struct cache *cache, enum kiwi_tier tier, uint64_t table_id,
+                              uint64_t offset, enum cache_fetch fetch);
 /* Copies the block in; may decide not to (then a find misses). Already there: nothing happens.
  * block must not stand in the cache itself (a record's value may: it is copied first). */
 void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table_id,

@@ -242,6 +242,15 @@ static enum iter_state step_finish(struct merge *merge)
     return merge_show(merge);
 }
 
+/* All inputs are placed. */
+static enum iter_state inputs_merge(struct merge *merge)
+{
+    merge->ties_limit = TIES_PER_INPUT * merge->count;
+    (void)prefix_renew(merge);
+    tree_build(merge);
+    return merge_show(merge);
+}
+
 /* All tasks but the step: starts the inputs from task_input on, one after another. */
 static enum iter_state task_run(struct merge *merge)
 {
@@ -253,10 +262,7 @@ static enum iter_state task_run(struct merge *merge)
         if (!is_placed(state))
             return merge_stop(merge, input);
     }
-    merge->ties_limit = TIES_PER_INPUT * merge->count;
-    (void)prefix_renew(merge);
-    tree_build(merge);
-    return merge_show(merge);
+    return inputs_merge(merge);
 }
 
 static enum iter_state task_begin(struct merge *merge, enum task task, bool is_backward)
@@ -425,6 +431,16 @@ void merge_reset(struct merge *merge, struct iter **inputs, uint32_t count)
     merge->iter = (struct iter){ .methods = &merge_methods, .state = ITER_END };
 }
 
+enum iter_state merge_start(struct merge *merge, bool is_backward)
+{
+    if (merge->count == 0)
+        return merge->iter.state = ITER_END;
+    for (uint32_t i = 0; i < merge->count; i++)
+        assert(is_placed(merge->inputs[i]->state));
+    merge->is_backward = is_backward;
+    return inputs_merge(merge);
+}
+
 struct iter *merge_iter(struct merge *merge)
 {
     return &merge->iter;
@@ -440,4 +456,19 @@ uint32_t merge_entry_input(const struct merge *merge)
 {
     assert(merge->iter.state == ITER_AT_ENTRY);
     return merge->tree[0];
+}
+
+const struct entry *merge_entry_other(struct merge *merge)
+{
+    const uint32_t *tree = merge->tree;
+    uint32_t        best = UINT32_MAX;
+
+    assert(merge->iter.state == ITER_AT_ENTRY);
+    /* The second is among those that lost to the first. */
+    for (uint32_t node = (merge->count + tree[0]) / 2; node > 0; node /= 2)
+        if (best == UINT32_MAX || input_before(merge, tree[node], best))
+            best = tree[node];
+    if (best == UINT32_MAX || merge->inputs[best]->state == ITER_END)
+        return NULL;
+    return &merge->inputs[best]->entry;
 }

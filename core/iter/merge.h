@@ -20,7 +20,14 @@ MUST_USE enum kiwi_status merge_open(struct iter **inputs, uint32_t count, struc
 void         merge_close(struct merge *merge); /* NULL is fine */
 /* Reuses the tree for other inputs without allocating; count at most as at open. */
 void         merge_reset(struct merge *merge, struct iter **inputs, uint32_t count);
+/* Instead of a seek: the driver has placed every input itself, at an entry or at its end, all of
+ * them for a move in this direction. */
+enum iter_state merge_start(struct merge *merge, bool is_backward);
 struct iter *merge_iter(struct merge *merge);  /* the merged sequence, every version in order */
 uint32_t     merge_waiting_input(const struct merge *merge);
 /* The input that the present entry comes from. */
 uint32_t     merge_entry_input(const struct merge *merge);
+/* The entry that comes first of all other inputs; NULL: they are at their ends. Entries of the
+ * present input in front of it may be taken without asking the merge, if the input is then left
+ * at the last one taken: the next step goes on from there. */
+const struct entry *merge_entry_other(struct merge *merge);

@@ -96,10 +96,26 @@ static enum iter_state cursor_previous(struct iter *iter)
     return cursor_show(cursor, block, index - 1);
 }
 
+void memtable_cursor_prepare(struct memtable_cursor *cursor, struct bytes key, uint64_t sequence)
+{
+    cursor->prepared = skiplist_bottom(&cursor->memtable->list, key, sequence);
+}
+
+static struct skiplist_place place_find(struct memtable_cursor *cursor, struct bytes key,
+                                        uint64_t sequence)
+{
+    const struct block *bottom = cursor->prepared;
+
+    if (bottom == NULL)
+        return skiplist_find(&cursor->memtable->list, key, sequence);
+    cursor->prepared = NULL;
+    return skiplist_find_in(&cursor->memtable->list, bottom, key, sequence);
+}
+
 static enum iter_state cursor_seek(struct iter *iter, struct bytes key, uint64_t sequence)
 {
     struct memtable_cursor *cursor = cursor_of(iter);
-    struct skiplist_place   place = skiplist_find(&cursor->memtable->list, key, sequence);
+    struct skiplist_place   place = place_find(cursor, key, sequence);
 
     if (place.index == place.block->count)
         return cursor_enter(cursor, place.block->right, false);
@@ -113,7 +129,7 @@ static enum iter_state cursor_seek_before(struct iter *iter, struct bytes key)
 {
     struct memtable_cursor *cursor = cursor_of(iter);
     /* Sequences start at 1: the place of 0 is behind all versions of the key. */
-    struct skiplist_place place = skiplist_find(&cursor->memtable->list, key, 0);
+    struct skiplist_place place = place_find(cursor, key, 0);
 
     if (place.index == 0)
         return cursor_enter(cursor, place.block->left, true);

@@ -77,7 +77,11 @@ struct memtable_cursor {
     struct iter            iter; /* iter.entry is the present version */
     const struct memtable *memtable;
     const void            *block;
+    const void            *prepared; /* where the next seek ends, being fetched; NULL: not known */
     uint32_t               index;
 };
 
 void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable *memtable);
+/* First half of a seek to exactly this key and sequence (of a seek_before: sequence 0), which must
+ * be the next move: fetches the block where it ends, and leaves time for something else. */
+void memtable_cursor_prepare(struct memtable_cursor *cursor, struct bytes key, uint64_t sequence);

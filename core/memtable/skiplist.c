@@ -164,8 +164,8 @@ static inline void block_prefetch(const struct block *block, bool is_bottom)
 }
 
 /* The bottom block where (key, sequence) is or belongs; fetched, not yet looked at. */
-static const struct block *bottom_find(const struct skiplist *list, struct bytes key,
-                                       uint64_t sequence)
+const struct block *skiplist_bottom(const struct skiplist *list, struct bytes key,
+                                    uint64_t sequence)
 {
     const struct block *block = block_at(list, list->top);
     uint32_t            ties;
@@ -177,18 +177,23 @@ static const struct block *bottom_find(const struct skiplist *list, struct bytes
     return block;
 }
 
+struct skiplist_place skiplist_find_in(const struct skiplist *list, const struct block *bottom,
+                                       struct bytes key, uint64_t sequence)
+{
+    uint32_t ties;
+
+    return (struct skiplist_place){ bottom, block_lower(list, bottom, key, sequence, &ties) };
+}
+
 struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
                                     uint64_t sequence)
 {
-    const struct block *block = bottom_find(list, key, sequence);
-    uint32_t            ties;
-
-    return (struct skiplist_place){ block, block_lower(list, block, key, sequence, &ties) };
+    return skiplist_find_in(list, skiplist_bottom(list, key, sequence), key, sequence);
 }
 
 void skiplist_prefetch(const struct skiplist *list, struct bytes key)
 {
-    (void)bottom_find(list, key, SEQUENCE_MAX);
+    (void)skiplist_bottom(list, key, SEQUENCE_MAX);
 }
 
 static void ties_note(struct skiplist *list, struct block *block, uint32_t ties)

@@ -62,6 +62,12 @@ MUST_USE enum kiwi_status skiplist_open(struct skiplist *list, struct arena *are
 struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes key,
                                     uint64_t sequence);
 
+/* The same in two halves: the block, which is only being fetched, and the place in it. */
+const struct block   *skiplist_bottom(const struct skiplist *list, struct bytes key,
+                                      uint64_t sequence);
+struct skiplist_place skiplist_find_in(const struct skiplist *list, const struct block *bottom,
+                                       struct bytes key, uint64_t sequence);
+
 /* Brings the bottom block where key belongs into the processor's cache. */
 void skiplist_prefetch(const struct skiplist *list, struct bytes key);
 

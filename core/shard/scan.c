@@ -20,7 +20,8 @@
 #include "core/shard/run_cursor.h"
 
 #define READ_AHEAD_MAX_BYTES (256u << 10)
-#define ENTRIES_PER_FILL_MAX 4096u /* so that many tombstones do not keep the token */
+#define ROWS_PER_FETCH       6u    /* between two steps of fetching the next block */
+#define ENTRIES_PER_FILL_MAX 4096u /* so that entries that show nothing do not keep the token */
 
 struct scan_used { struct table *table; struct block_ref ref; const uint8_t *block; };
 
@@ -40,6 +41,8 @@ struct scan_sources {
     bool                   has_decided;
     bool                   decided_row;     /* it is the chunk's last row */
     uint32_t               candidate_row, candidate_bytes; /* going down: where its row starts */
+    const uint8_t         *next_block;      /* the block behind this one is being fetched, */
+    uint32_t               next_fetch;      /* with this step of enum cache_fetch */
 };
 
 enum fill { FILL_DONE, FILL_WAITS, FILL_FAILED };
@@ -123,6 +126,7 @@ static enum kiwi_status sources_open(struct shard *shard, struct scan *scan,
     TRY(sources_grow(scan, run_count));
     sources = scan->sources;
     sources->input_count = sources->used_count = 0;
+    sources->next_block = NULL;
     sources->entries_total = 1;
     if (memtable_entry_count(shard->active) > 0) {
         memtable_cursor_init(&sources->memtables[memtable_count], shard->active);
@@ -153,7 +157,7 @@ static enum iter_state iter_position(struct iter *iter, const struct scan *scan)
         return scan->from_edge ? iter_last(iter) : iter_seek_before(iter, position);
     if (scan->from_edge)
         return iter_first(iter);
-    return iter_seek(iter, position, scan->is_inclusive ? SEQUENCE_MAX : 0);
+    return iter_seek(iter, position, scan->is_inclusive ? scan->sequence : 0);
 }
 
 /* ---- blocks ---- */
@@ -235,61 +239,130 @@ static enum kiwi_status block_want(struct scan *scan, const struct run *run, str
     return KIWI_OK;
 }
 
-/* Every input on its own, so that all missing blocks are read together. */
-static enum kiwi_status blocks_collect(struct shard *shard, struct scan *scan)
+static void wanted_prefetch(const struct shard *shard, const struct iter *iter,
+                            enum cache_fetch fetch)
 {
-    struct scan_sources *sources = scan->sources;
+    cache_block_prefetch(shard->cache, tier_of(iter->wanted.kind), iter->wanted_table->info.id,
+                         iter->wanted.offset, fetch);
+}
 
-    for (uint32_t i = 0; i < sources->input_count; i++) {
-        struct iter    *iter = sources->inputs[i];
-        enum iter_state state = iter_position(iter, scan);
+/* Supplies the block that each of these inputs wants. *count: afterwards those that want another
+ * one. Blocks that are not in memory are noted, to be read together. */
+static enum kiwi_status inputs_supply(struct shard *shard, struct scan *scan, uint32_t *inputs,
+                                      uint32_t *count)
+{
+    const uint8_t *blocks[MERGE_INPUT_MAX];
+    uint32_t       found = 0, wanting = 0;
 
-        while (state == ITER_WANTS_BLOCK) {
-            enum kiwi_status status = KIWI_OK;
-            const uint8_t   *block = block_find(shard, scan, iter->wanted_table, iter->wanted,
-                                                &status);
-            TRY(status);
-            if (block == NULL) {
-                TRY(block_want(scan, sources->input_runs[i], iter->wanted_table, iter->wanted));
-                break;
-            }
-            state = iter_supply(iter, block);
+    for (uint32_t k = 0; k < *count; k++) {
+        struct iter     *iter = scan->sources->inputs[inputs[k]];
+        enum kiwi_status status = KIWI_OK;
+
+        blocks[found] = block_find(shard, scan, iter->wanted_table, iter->wanted, &status);
+        TRY(status);
+        if (blocks[found] == NULL) {
+            TRY(block_want(scan, scan->sources->input_runs[inputs[k]], iter->wanted_table,
+                           iter->wanted));
+            continue;
         }
+        wanted_prefetch(shard, iter, CACHE_FETCH_BLOCK);
+        inputs[found++] = inputs[k];
+    }
+    for (uint32_t k = 0; k < found; k++) {
+        struct iter    *iter = scan->sources->inputs[inputs[k]];
+        enum iter_state state = iter_supply(iter, blocks[k]);
+
         if (state == ITER_FAILED)
             return iter->status;
+        if (state != ITER_WANTS_BLOCK)
+            continue;
+        wanted_prefetch(shard, iter, CACHE_FETCH_LINE);
+        inputs[wanting++] = inputs[k];
     }
+    *count = wanting;
+    return KIWI_OK;
+}
+
+static void memtables_prepare(struct scan *scan)
+{
+    struct scan_sources *sources = scan->sources;
+    struct bytes         position = bytes_of(scan->position.data, scan->position.size);
+    uint64_t sequence = !scan->is_backward && scan->is_inclusive ? scan->sequence : 0;
+
+    for (uint32_t i = 0; i < sources->input_count && !scan->from_edge; i++)
+        if (sources->input_runs[i] == NULL)
+            memtable_cursor_prepare(container_of(sources->inputs[i], struct memtable_cursor, iter),
+                                    position, sequence);
+}
+
+/* Places every input on its own, a step of each at a time: what one step fetches from memory comes
+ * while others go on. Afterwards blocks are missing, or all are placed. */
+static enum kiwi_status inputs_place(struct shard *shard, struct scan *scan)
+{
+    struct scan_sources *sources = scan->sources;
+    uint32_t             inputs[MERGE_INPUT_MAX], count = 0;
+
+    for (uint32_t i = 0; i < sources->input_count; i++) {
+        struct iter *iter = sources->inputs[i];
+
+        if (sources->input_runs[i] == NULL || iter_position(iter, scan) != ITER_WANTS_BLOCK)
+            continue;
+        wanted_prefetch(shard, iter, CACHE_FETCH_LINE);
+        inputs[count++] = i;
+    }
+    TRY(inputs_supply(shard, scan, inputs, &count)); /* blocks of the index */
+    memtables_prepare(scan);
+    for (uint32_t k = 0; k < count; k++)
+        wanted_prefetch(shard, sources->inputs[inputs[k]], CACHE_FETCH_SLOT);
+    for (uint32_t i = 0; i < sources->input_count; i++)
+        if (sources->input_runs[i] == NULL)
+            (void)iter_position(sources->inputs[i], scan); /* a memtable never waits or fails */
+    while (count > 0)
+        TRY(inputs_supply(shard, scan, inputs, &count));
     return KIWI_OK;
 }
 
 /* ---- rows ---- */
 
-static enum kiwi_status row_add(struct scan *scan, const struct entry *entry)
+static enum kiwi_status rows_grow(struct scan *scan)
 {
-    uint64_t need = (uint64_t)scan->bytes_used + entry->key.size + entry->value.size;
+    uint32_t         capacity = scan->row_capacity == 0 ? 64 : scan->row_capacity * 2;
+    struct scan_row *rows = memory_resize(scan->rows, capacity * sizeof *rows);
 
-    if (scan->row_count == scan->row_capacity) {
-        uint32_t         capacity = scan->row_capacity == 0 ? 64 : scan->row_capacity * 2;
-        struct scan_row *rows = memory_resize(scan->rows, capacity * sizeof *rows);
-        if (rows == NULL)
-            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
-        scan->rows = rows;
-        scan->row_capacity = capacity;
-    }
-    if (need > scan->bytes_capacity) {
-        uint64_t capacity = max_u64(need, min_u64((uint64_t)scan->bytes_capacity * 2, 1u << 30));
-        uint8_t *bytes = memory_resize(scan->bytes, max_u64(capacity, 16384));
-        if (bytes == NULL)
-            return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
-        scan->bytes = bytes;
-        scan->bytes_capacity = (uint32_t)max_u64(capacity, 16384);
-    }
-    struct scan_row *row = &scan->rows[scan->row_count++];
+    if (rows == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
+    scan->rows = rows;
+    scan->row_capacity = capacity;
+    return KIWI_OK;
+}
+
+static enum kiwi_status bytes_grow(struct scan *scan, uint64_t need)
+{
+    uint64_t capacity = max_u64(need, min_u64((uint64_t)scan->bytes_capacity * 2, 1u << 30));
+    uint8_t *bytes = memory_resize(scan->bytes, max_u64(capacity, 16384));
+
+    if (bytes == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for an iterator's rows");
+    scan->bytes = bytes;
+    scan->bytes_capacity = (uint32_t)max_u64(capacity, 16384);
+    return KIWI_OK;
+}
+
+static inline enum kiwi_status row_add(struct scan *scan, const struct entry *entry)
+{
+    uint64_t         need = (uint64_t)scan->bytes_used + entry->key.size + entry->value.size;
+    struct scan_row *row;
+
+    if (UNLIKELY(scan->row_count == scan->row_capacity))
+        TRY(rows_grow(scan));
+    if (UNLIKELY(need > scan->bytes_capacity))
+        TRY(bytes_grow(scan, need));
+    row = &scan->rows[scan->row_count++];
     row->key_offset = scan->bytes_used;
     row->key_bytes = (uint32_t)entry->key.size;
     row->value_offset = scan->bytes_used + row->key_bytes;
     row->value_bytes = (uint32_t)entry->value.size;
-    if (entry->key.size > 0)
-        memcpy(scan->bytes + row->key_offset, entry->key.data, entry->key.size);
+    key_copy(scan->bytes + row->key_offset, entry->key.data, entry->key.size);
     if (entry->value.size > 0)
         memcpy(scan->bytes + row->value_offset, entry->value.data, entry->value.size);
     scan->bytes_used = (uint32_t)need;
@@ -353,10 +426,11 @@ static enum kiwi_status key_keep(struct kiwi_buffer *kept, struct bytes key)
 }
 
 /* The key decided last: a row of the chunk, or, for a deleted key, a copy. */
-static bool is_kept(const struct scan *scan, struct bytes key)
+static inline bool is_kept(const struct scan *scan, struct bytes key)
 {
     const struct scan_sources *sources = scan->sources;
     const uint8_t             *kept;
+    uint64_t                   a, b;
 
     if (!sources->has_decided || sources->decided_bytes != key.size)
         return false;
@@ -365,12 +439,14 @@ static bool is_kept(const struct scan *scan, struct bytes key)
     if (key.size < 8)
         return key.size == 0 || memcmp(kept, key.data, key.size) == 0;
     /* Neighbours differ at the end, so one look there usually tells. */
-    if (memcmp(kept + key.size - 8, key.data + key.size - 8, 8) != 0)
+    memcpy(&a, kept + key.size - 8, 8);
+    memcpy(&b, key.data + key.size - 8, 8);
+    if (a != b)
         return false;
     return memcmp(kept, key.data, key.size - 8) == 0;
 }
 
-static enum kiwi_status entry_decide(struct scan *scan, const struct entry *entry)
+static inline enum kiwi_status entry_decide(struct scan *scan, const struct entry *entry)
 {
     struct scan_sources *sources = scan->sources;
 
@@ -378,12 +454,6 @@ static enum kiwi_status entry_decide(struct scan *scan, const struct entry *entr
     sources->decided_bytes = entry->key.size;
     sources->decided_row = entry->kind == ENTRY_PUT;
     return sources->decided_row ? row_add(scan, entry) : key_keep(&sources->decided, entry->key);
-}
-
-/* Going up, the first visible version of a key decides it. */
-static enum kiwi_status entry_forward(struct scan *scan, const struct entry *entry)
-{
-    return is_kept(scan, entry->key) ? KIWI_OK : entry_decide(scan, entry);
 }
 
 /* Going down, versions come oldest first: each visible one replaces the one before. */
@@ -400,28 +470,125 @@ static enum kiwi_status entry_backward(struct scan *scan, const struct entry *en
     return entry_decide(scan, entry);
 }
 
+/* Going up, the first visible version of a key decides it. */
+static inline enum kiwi_status entry_forward(struct scan *scan, const struct entry *entry)
+{
+    if (entry->sequence > scan->sequence || is_kept(scan, entry->key))
+        return KIWI_OK;
+    return entry_decide(scan, entry);
+}
+
+/* The table cursor that the present entry comes from; NULL: it comes from a memtable. */
+static struct table_cursor *cursor_present(const struct scan_sources *sources)
+{
+    uint32_t input = merge_entry_input(sources->merge);
+
+    if (sources->input_runs[input] == NULL)
+        return NULL;
+    return &container_of(sources->inputs[input], struct run_cursor, iter)->table;
+}
+
+/* Fetches the data block behind the present one, a step at each call, if rows of it are wanted. */
+static void next_prefetch(const struct shard *shard, struct scan *scan,
+                          const struct table_cursor *cursor)
+{
+    struct scan_sources *sources = scan->sources;
+    struct block_ref     next;
+
+    if (table_cursor_left(cursor) + scan->row_count > scan->row_limit
+        || !table_cursor_next_block(cursor, &next))
+        return;
+    if (sources->next_block != cursor->data_block) {
+        sources->next_block = cursor->data_block;
+        sources->next_fetch = 0;
+    }
+    if (sources->next_fetch < CACHE_FETCH_COUNT)
+        cache_block_prefetch(shard->cache, KIWI_TIER_BLOCK, cursor->table->info.id, next.offset,
+                             (enum cache_fetch)sources->next_fetch++);
+}
+
+/* Takes the present entry and those behind it that come, in one data block, before the entries of
+ * all other inputs and the upper bound. Returns how many were looked at. */
+static uint32_t stretch_forward(struct shard *shard, struct scan *scan,
+                                const struct entry *present, enum kiwi_status *status)
+{
+    struct table_cursor *cursor = cursor_present(scan->sources);
+    const struct entry  *other;
+    const struct bytes  *bound = NULL;
+    uint32_t             ahead, i = 0;
+
+    if (cursor == NULL) {
+        *status = entry_forward(scan, present);
+        return 1;
+    }
+    if ((other = merge_entry_other(scan->sources->merge)) != NULL)
+        bound = &other->key;
+    if (scan->upper.data != NULL && (bound == NULL || bytes_compare(scan->upper, *bound) < 0))
+        bound = &scan->upper;
+    ahead = table_cursor_ahead(cursor, bound);
+    for (;;) {
+        struct entry entry;
+
+        if (i % ROWS_PER_FETCH == 0)
+            next_prefetch(shard, scan, cursor);
+        table_cursor_look(cursor, i, &entry);
+        *status = entry_forward(scan, &entry);
+        if (++i == ahead || chunk_is_full(scan) || UNLIKELY(*status != KIWI_OK))
+            break;
+    }
+    table_cursor_skip(cursor, i - 1);
+    return i;
+}
+
+/* Ends a fill that has looked at many entries, if it may end at this one: going on there must show
+ * the same, and must get beyond it. */
+static bool slice_end(struct scan *scan, const struct entry *entry, enum kiwi_status *status)
+{
+    bool is_visible = entry->sequence <= scan->sequence;
+
+    if (is_before_start(scan, entry->key))
+        return false;
+    if (is_kept(scan, entry->key))
+        return !scan->is_backward || !is_visible; /* going down, visible ones replace it still */
+    /* Going up, a seek to the key passes all versions that are too new. Going down they come last:
+     * at the first of them the key is known to have none to show. */
+    *status = key_keep(&scan->position, entry->key);
+    scan->from_edge = false;
+    scan->is_inclusive = !scan->is_backward || is_visible;
+    scan->sources->has_decided = false;
+    return true;
+}
+
 static enum iter_state rows_collect(struct shard *shard, struct scan *scan, enum iter_state state,
                                     enum kiwi_status *status)
 {
     struct iter *merged = merge_iter(scan->sources->merge);
+    uint32_t     examined = 0;
 
-    for (uint32_t examined = 0; state == ITER_AT_ENTRY; examined++) {
+    while (state == ITER_AT_ENTRY) {
         const struct entry *entry = &merged->entry;
 
         if (is_outside(scan, entry->key))
             return ITER_END;
-        if (entry->sequence <= scan->sequence && !is_before_start(scan, entry->key)) {
-            bool is_new_key = !is_kept(scan, entry->key);
-
-            /* A key is left only once all its versions were seen. */
-            if (is_new_key && (chunk_is_full(scan) || examined > ENTRIES_PER_FILL_MAX))
+        if (UNLIKELY(examined >= ENTRIES_PER_FILL_MAX) && slice_end(scan, entry, status))
+            return *status == KIWI_OK ? ITER_AT_ENTRY : ITER_FAILED;
+        if (is_before_start(scan, entry->key)) {
+            examined++;
+        } else if (!scan->is_backward) {
+            examined += stretch_forward(shard, scan, entry, status);
+            if (chunk_is_full(scan) && *status == KIWI_OK)
                 return ITER_AT_ENTRY;
-            *status = scan->is_backward ? entry_backward(scan, entry) : entry_forward(scan, entry);
-            if (*status != KIWI_OK)
-                return ITER_FAILED;
-            if (!scan->is_backward && chunk_is_full(scan))
-                return ITER_AT_ENTRY;
+        } else {
+            examined++;
+            if (entry->sequence <= scan->sequence) {
+                /* A key is left only once all its versions were seen. */
+                if (chunk_is_full(scan) && !is_kept(scan, entry->key))
+                    return ITER_AT_ENTRY;
+                *status = entry_backward(scan, entry);
+            }
         }
+        if (*status != KIWI_OK)
+            return ITER_FAILED;
         state = merge_feed(shard, scan,
                            scan->is_backward ? iter_previous(merged) : iter_next(merged), status);
     }
@@ -453,14 +620,13 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
         scan->at_end = true;
         return FILL_DONE;
     }
+    if ((scan->status = inputs_place(shard, scan)) != KIWI_OK)
+        return FILL_FAILED;
+    if (scan->blocks_missing > 0)
+        return FILL_WAITS;
     merge_reset(sources->merge, sources->inputs, sources->input_count);
     merged = merge_iter(sources->merge);
-    state = merge_feed(shard, scan, iter_position(merged, scan), &status);
-    if (state == ITER_WANTS_BLOCK) {
-        scan->status = blocks_collect(shard, scan);
-        return scan->status == KIWI_OK ? FILL_WAITS : FILL_FAILED;
-    }
-    state = rows_collect(shard, scan, state, &status);
+    state = rows_collect(shard, scan, merge_start(sources->merge, scan->is_backward), &status);
     if (state == ITER_WANTS_BLOCK && (scan->is_backward || scan->row_count == 0))
         return fill_wants(scan, merged->wanted_table, merged->wanted);
     scan->at_end = state == ITER_END;

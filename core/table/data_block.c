@@ -194,6 +194,19 @@ uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint6
     return span.upper;
 }
 
+uint32_t data_block_below(const struct data_block *block, struct bytes key)
+{
+    size_t prefix = block->prefix_bytes, shared = key.size < prefix ? key.size : prefix;
+    int    order = shared == 0 ? 0 : memcmp(key.data, block->prefix, shared);
+
+    if (order != 0)
+        return order < 0 ? 0 : block->count;
+    if (key.size <= prefix)
+        return 0;
+    return heads32_find(block->base + sizeof(struct table_block_header), block->count,
+                        head32(key.data + prefix, key.size - prefix)).lower;
+}
+
 bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes key)
 {
     struct key_buffer buffer;

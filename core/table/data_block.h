@@ -170,6 +170,9 @@ static inline void data_block_entry(const struct data_block *block, uint32_t i,
 uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint64_t sequence,
                          bool *is_key);
 
+/* So many first records have keys surely below key: their prefix and head tell. */
+uint32_t data_block_below(const struct data_block *block, struct bytes key);
+
 /* Whether the i-th key is key. */
 bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes key);
 

@@ -128,9 +128,13 @@ static void world_walk(struct world *world)
     if (dice_below(&world->dice, 2) == 0) {
         uint64_t sequence = dice_below(&world->dice, world->sequence + 2);
 
+        if (dice_below(&world->dice, 2) == 0)
+            memtable_cursor_prepare(&cursor, key, sequence);
         (void)iter_seek(&cursor.iter, key, sequence);
         at = model_find(&world->model, key, sequence);
     } else {
+        if (dice_below(&world->dice, 2) == 0)
+            memtable_cursor_prepare(&cursor, key, 0);
         (void)iter_seek_before(&cursor.iter, key);
         at = model_find(&world->model, key, 0) - 1;
     }

@@ -109,6 +109,43 @@ static void seek_and_wander(const struct built *built, const struct model *model
     }
 }
 
+/* The entries that stand ahead in the block are those of the model, and are before the bound; the
+ * cursor goes on from whichever it is left at. */
+static void look_ahead(const struct built *built, const struct model *model,
+                       struct random *random)
+{
+    static uint8_t      scratch[KIWI_KEY_BYTES_MAX + 16];
+    struct table_cursor cursor;
+    struct iter        *iter = &cursor.iter;
+
+    table_cursor_init(&cursor, built->table);
+    for (int round = 0; round < 600; round++) {
+        size_t             at = random_below(random, model->count);
+        struct bytes       key = model_key_near(model, random, scratch);
+        const struct bytes *bound = random_below(random, 4) == 0 ? NULL : &key;
+        uint32_t           ahead, left;
+
+        drive(built, iter, iter_seek(iter, model->entries[at].key, model->entries[at].sequence));
+        check_at(model, iter, at);
+        ahead = table_cursor_ahead(&cursor, bound);
+        left = table_cursor_left(&cursor);
+        assert_in_range(ahead, 1, left);
+        assert_true(bound != NULL || ahead == left);
+        for (uint32_t i = 0; i < ahead; i++) {
+            struct entry entry;
+
+            table_cursor_look(&cursor, i, &entry);
+            assert_true(entry_equal(&entry, &model->entries[at + i]));
+            assert_true(i == 0 || bound == NULL || bytes_compare(entry.key, *bound) < 0);
+        }
+        uint32_t skipped = (uint32_t)random_below(random, ahead);
+
+        table_cursor_skip(&cursor, skipped);
+        drive(built, iter, iter_next(iter));
+        check_at(model, iter, at + skipped + 1);
+    }
+}
+
 static void check_gets(const struct built *built, const struct model *model, struct random *random)
 {
     static uint8_t scratch[KIWI_KEY_BYTES_MAX + 16];
@@ -136,6 +173,7 @@ static void check_table(const struct built *built, const struct model *model, st
     check_gets(built, model, random);
     walk_both_ways(built, model);
     seek_and_wander(built, model, random);
+    look_ahead(built, model, random);
 }
 
 static void run_shape(enum model_shape shape, size_t count, uint32_t filter_bits)
@@ -210,6 +248,7 @@ static void versions_of_one_key_may_fill_index_partitions(void **state)
     check_get(&built, &model, bytes_of("key\0", 4), SEQUENCE_MAX);
     walk_both_ways(&built, &model);
     seek_and_wander(&built, &model, &random);
+    look_ahead(&built, &model, &random);
     built_close(&built);
     model_close(&model);
 }

@@ -262,6 +262,7 @@ enum kiwi_status kiwi_context_open(struct kiwi_db *db, uint32_t depth, struct ki
         return status;
     }
     context->db = db;
+    context->newest = NULL;
     context->engine.scan_arrived = iterator_scan_arrived;
     *out = context;
     return KIWI_OK;
@@ -378,6 +379,7 @@ enum kiwi_status kiwi_snapshot_open(struct kiwi_db *db, struct kiwi_snapshot **o
         return FAIL(KIWI_NO_MEMORY, "no memory for a snapshot");
     snapshot->db = db;
     snapshot->shard_count = db->shard_count;
+    snapshot->iterator_count = 0;
     if ((status = snapshot_cut(db, snapshot)) != KIWI_OK) {
         memory_free(snapshot);
         return status;

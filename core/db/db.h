@@ -34,6 +34,7 @@ struct kiwi_db {
 struct kiwi_context {
     struct context   engine;  /* first: the shards know only this */
     struct kiwi_db  *db;
+    struct kiwi_snapshot *newest; /* of those its iterators hold; NULL: none */
 };
 
 static inline struct kiwi_context *context_public(struct context *context)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "core/iter/head.h"
 
 #define ROWS_FIRST       16u
 #define ROWS_MAX         256u
@@ -19,7 +20,7 @@
 struct kiwi_iterator {
     struct kiwi_context  *context;
     struct kiwi_op       *op;           /* the move in progress */
-    struct kiwi_snapshot *own;          /* registered by us; NULL: the caller's is used */
+    struct kiwi_snapshot *own;          /* shared in the context; NULL: the caller's is used */
     struct kiwi_buffer    lower, upper; /* bounds; has_* says whether there is one */
     bool                  has_lower, has_upper;
     bool                  is_backward;
@@ -28,6 +29,7 @@ struct kiwi_iterator {
     uint32_t              current;      /* shard of the present row */
     uint32_t              missing;      /* fills in progress */
     uint32_t              shard_count;
+    size_t                prefix_bytes; /* that the keys of all rows still to be shown share */
     bool                  is_starting;  /* fills are being started: none may settle the move yet */
     struct kiwi_buffer    here;         /* key of the present row, while the direction turns */
     struct scan           scans[];
@@ -161,6 +163,46 @@ static struct bytes row_key(const struct scan *scan)
     return bytes_of(scan->bytes + row->key_offset, row->key_bytes);
 }
 
+static inline void head_set(const struct kiwi_iterator *iterator, struct scan *scan)
+{
+    if (!scan_is_dry(scan))
+        scan->row_head = head_behind(row_key(scan), iterator->prefix_bytes);
+}
+
+/* Chunks have been filled. Each is sorted, so what its first and last key share, all share. */
+static void heads_set(struct kiwi_iterator *iterator)
+{
+    struct bytes one = { 0 };
+
+    for (uint32_t i = 0; i < iterator->shard_count; i++) {
+        const struct scan *scan = &iterator->scans[i];
+
+        if (scan_is_dry(scan))
+            continue;
+        const struct scan_row *last = &scan->rows[scan->row_count - 1];
+        struct bytes           first = row_key(scan);
+
+        if (one.data == NULL) {
+            one = first;
+            iterator->prefix_bytes = first.size;
+        }
+        iterator->prefix_bytes = min_u64(iterator->prefix_bytes, bytes_shared(one, first));
+        iterator->prefix_bytes =
+            min_u64(iterator->prefix_bytes,
+                    bytes_shared(one, bytes_of(scan->bytes + last->key_offset, last->key_bytes)));
+    }
+    for (uint32_t i = 0; i < iterator->shard_count; i++)
+        head_set(iterator, &iterator->scans[i]);
+}
+
+/* Less than 0 when a's row has the smaller key. */
+static inline int rows_compare(const struct scan *a, const struct scan *b)
+{
+    if (LIKELY(a->row_head != b->row_head))
+        return a->row_head < b->row_head ? -1 : 1;
+    return bytes_compare(row_key(a), row_key(b));
+}
+
 /* Which chunk shows the next row; false: all are at their end. */
 static bool current_choose(struct kiwi_iterator *iterator)
 {
@@ -176,7 +218,7 @@ static bool current_choose(struct kiwi_iterator *iterator)
             best = i;
             continue;
         }
-        order = bytes_compare(row_key(scan), row_key(&iterator->scans[best]));
+        order = rows_compare(scan, &iterator->scans[best]);
         if (iterator->is_backward ? order > 0 : order < 0)
             best = i;
     }
@@ -212,6 +254,7 @@ static void move_settle(struct kiwi_iterator *iterator)
             is_dry |= scan_is_dry(scan) && !scan->at_end;
         }
         if (!is_dry) {
+            heads_set(iterator);
             move_end(iterator, current_choose(iterator) ? KIWI_OK : KIWI_NOT_FOUND);
             return;
         }
@@ -356,21 +399,58 @@ static void sequences_take(struct kiwi_iterator *iterator, const struct kiwi_sna
         iterator->scans[i].sequence = snapshot_sequence(snapshot, i);
 }
 
+/* Nothing was written since the cut: it is the cut of now. Sequences only grow, so a shard that has
+ * its old one was not written to before the first of them was looked at. */
+static bool is_newest(const struct kiwi_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->shard_count; i++)
+        if (atomic_load_explicit(&snapshot->db->shards[i]->shown_sequence, memory_order_acquire)
+            != snapshot->sequences[i])
+            return false;
+    return true;
+}
+
+static void own_give(struct kiwi_iterator *iterator)
+{
+    struct kiwi_snapshot *own = iterator->own;
+
+    iterator->own = NULL;
+    if (own == NULL || --own->iterator_count > 0)
+        return;
+    if (iterator->context->newest == own)
+        iterator->context->newest = NULL;
+    kiwi_snapshot_close(own);
+}
+
+/* Iterators of a context share their cut while nothing is written: taking one visits all shards. */
+static enum kiwi_status own_renew(struct kiwi_iterator *iterator)
+{
+    struct kiwi_context  *context = iterator->context;
+    struct kiwi_snapshot *newest = context->newest;
+
+    if (newest == NULL || !is_newest(newest)) {
+        TRY(kiwi_snapshot_open(context->db, &newest));
+        context->newest = newest;
+    }
+    newest->iterator_count++;
+    own_give(iterator);
+    iterator->own = newest;
+    return KIWI_OK;
+}
+
 enum kiwi_status kiwi_iterator_refresh(struct kiwi_iterator *iterator,
                                        struct kiwi_snapshot *snapshot)
 {
-    struct kiwi_snapshot *own = NULL;
-
     if (iterator->op != NULL)
         return FAIL(KIWI_BUSY, "the iterator is moving");
     if (snapshot == NULL)
-        TRY(kiwi_snapshot_open(iterator->context->db, &own));
+        TRY(own_renew(iterator));
     else if (snapshot->db != iterator->context->db)
         return FAIL(KIWI_INVALID, "the snapshot belongs to another database");
-    kiwi_snapshot_close(iterator->own);
-    iterator->own = own;
+    else
+        own_give(iterator);
     iterator->is_valid = false;
-    sequences_take(iterator, own != NULL ? own : snapshot);
+    sequences_take(iterator, snapshot == NULL ? iterator->own : snapshot);
     return KIWI_OK;
 }
 
@@ -432,7 +512,7 @@ void kiwi_iterator_close(struct kiwi_iterator *iterator)
     assert(iterator->op == NULL); /* a move in progress must have been polled */
     for (uint32_t i = 0; i < iterator->shard_count; i++)
         scan_free(&iterator->scans[i]);
-    kiwi_snapshot_close(iterator->own);
+    own_give(iterator);
     kiwi_buffer_free(&iterator->lower);
     kiwi_buffer_free(&iterator->upper);
     kiwi_buffer_free(&iterator->here);
@@ -467,6 +547,7 @@ static bool step_locally(struct kiwi_iterator *iterator, bool is_backward)
     if (scan->row_index + 1 >= scan->row_count && !scan->at_end)
         return false;
     scan->row_index++;
+    head_set(iterator, scan);
     return true;
 }
 

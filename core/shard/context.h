@@ -144,6 +144,7 @@ struct scan {
     /* the chunk */
     struct scan_row *rows;
     uint32_t         row_count, row_capacity, row_index;
+    uint64_t         row_head;       /* the iterator's: of the key at row_index */
     uint8_t         *bytes;
     uint32_t         bytes_used, bytes_capacity;
     /* while it waits for blocks */

@@ -112,6 +112,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
         return write_refusal(shard);
     }
     shard->sequence += count;
+    atomic_store_explicit(&shard->shown_sequence, shard->sequence, memory_order_release);
     for (uint32_t i = 0; i < count; i++) {
         enum kiwi_status status = memtable_put(shard->active, hashes[i], &entries[i],
                                                shard->newest_snapshot);

@@ -227,6 +227,7 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
     TRY(wal_recover(shard->wal, position, state->flushed_sequence, replay_visit, shard, &recovery));
     shard->sequence = max_u64(state->flushed_sequence, recovery.sequence_last);
     shard->recovered_sequence = shard->sequence;
+    shard->shown_sequence = shard->sequence;
     shard->is_recovered = true;
     shard->durable_sequence = wal_durable_sequence(shard->wal);
     return KIWI_OK;

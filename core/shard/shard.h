@@ -158,6 +158,8 @@ struct shard {
     uint64_t          idle_since_ns;
     _Atomic uint64_t  durable_sequence;            /* mirror of the log's, for other shards */
 
+    _Atomic uint64_t  shown_sequence;              /* mirror of sequence, for iterators */
+
     struct snapshot_entry *snapshots;              /* ascending */
     uint32_t          snapshot_count, snapshot_capacity;
 

@@ -8,6 +8,7 @@
 struct kiwi_snapshot {
     struct kiwi_db *db;
     uint32_t        shard_count;
+    uint32_t        iterator_count; /* that share it; 0: the application's own */
     uint64_t        sequences[];
 };
 

@@ -455,6 +455,83 @@ static void iterators_honour_bounds_and_prefix(void **state)
     kiwi_iterator_close(iterator);
 }
 
+/* Iterators share one cut while nothing is written; each write must end the sharing, and each
+ * iterator keep what it showed. */
+static void each_refresh_sees_the_writes_before_it_and_no_later_one(void **state)
+{
+    struct world         *world = *state;
+    struct kiwi_iterator *iterators[6] = { NULL };
+    uint32_t              written[6];
+    char                  key[32];
+
+    for (uint32_t round = 0; round < 300; round++) {
+        uint32_t at = round * 7 % 6;
+
+        if (round % 3 != 0) {
+            snprintf(key, sizeof key, "k%05u", round);
+            check_ok(kiwi_put(world->context, slice(key), slice("v"), KIWI_PROCESS));
+        }
+        if (round % 50 == 49) {
+            kiwi_iterator_close(iterators[at]);
+            iterators[at] = NULL;
+        }
+        if (iterators[at] == NULL)
+            check_ok(kiwi_iterator_open(world->context, NULL, &iterators[at]));
+        else
+            check_ok(kiwi_iterator_refresh(iterators[at], NULL));
+        written[at] = round;
+        for (uint32_t i = 0; i < 6; i++) {
+            uint32_t newest;
+
+            if (iterators[i] == NULL)
+                continue;
+            newest = written[i] % 3 == 0 ? written[i] - 1 : written[i];
+            snprintf(key, sizeof key, "k%05u", newest);
+            if (written[i] == 0)
+                expect_row(iterators[i], kiwi_iterator_last(iterators[i]), NULL);
+            else
+                expect_row(iterators[i], kiwi_iterator_last(iterators[i]), key);
+        }
+    }
+    for (uint32_t i = 0; i < 6; i++)
+        kiwi_iterator_close(iterators[i]);
+}
+
+/* More newer entries than one visit to a shard looks at, between and behind the rows to show. */
+static void an_old_snapshot_is_walked_through_thousands_of_newer_entries(void **state)
+{
+    struct world                *world = *state;
+    struct kiwi_iterator_options options = { 0 };
+    struct kiwi_iterator        *iterator;
+    char                         key[32];
+
+    check_ok(kiwi_put(world->context, slice("b"), slice("old"), KIWI_PROCESS));
+    check_ok(kiwi_put(world->context, slice("n"), slice("old"), KIWI_PROCESS));
+    check_ok(kiwi_put(world->context, slice("x"), slice("old"), KIWI_PROCESS));
+    check_ok(kiwi_snapshot_open(world->db, &options.snapshot));
+    for (int i = 0; i < 30000; i++) {
+        snprintf(key, sizeof key, "%c%05d", "acmoy"[i % 5], i);
+        check_ok(kiwi_put(world->context, slice(key), slice(""), KIWI_PROCESS));
+    }
+    check_ok(kiwi_put(world->context, slice("n"), slice("new"), KIWI_PROCESS));
+    for (int round = 0; round < 2; round++) {
+        check_ok(kiwi_iterator_open(world->context, &options, &iterator));
+        expect_row(iterator, kiwi_iterator_seek(iterator, slice("a")), "b");
+        expect_row(iterator, kiwi_iterator_next(iterator), "n");
+        assert_memory_equal(kiwi_iterator_value(iterator).data, "old", 3);
+        expect_row(iterator, kiwi_iterator_next(iterator), "x");
+        expect_row(iterator, kiwi_iterator_next(iterator), NULL);
+        expect_row(iterator, kiwi_iterator_last(iterator), "x");
+        expect_row(iterator, kiwi_iterator_previous(iterator), "n");
+        assert_memory_equal(kiwi_iterator_value(iterator).data, "old", 3);
+        expect_row(iterator, kiwi_iterator_previous(iterator), "b");
+        expect_row(iterator, kiwi_iterator_previous(iterator), NULL);
+        kiwi_iterator_close(iterator);
+        check_ok(kiwi_flush(world->context));
+    }
+    kiwi_snapshot_close(options.snapshot);
+}
+
 static void a_snapshot_does_not_see_later_writes(void **state)
 {
     struct world         *world = *state;
@@ -604,6 +681,8 @@ int main(int argc, char **argv)
         one(explain_says_what_answered),
         one(descriptor_turns_readable_when_something_is_done),
         one(iterators_honour_bounds_and_prefix),
+        one(each_refresh_sees_the_writes_before_it_and_no_later_one),
+        one(an_old_snapshot_is_walked_through_thousands_of_newer_entries),
         one(a_snapshot_does_not_see_later_writes),
         one(multiget_answers_each_key),
         one(statistics_account_for_what_was_done),

@@ -14,6 +14,7 @@
 #include "bench/plan.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/verb.h"
 #include "core/base/memory.h"
 
 enum exit_code {
@@ -261,6 +262,8 @@ int bench_command(int argc, char **argv)
     char                 command[4096];
     int                  exit_code = EXIT_USAGE;
 
+    if (argc > 1 && bench_verb_find(argv[1]) != NULL)
+        return bench_verb_find(argv[1])->run(argc - 1, argv + 1);
     if (bench_options_parse(argc, argv, &options) != KIWI_OK) {
         error_print(fail_text());
         fprintf(stderr, "see: kiwidb bench --help\n");

@@ -268,6 +268,7 @@ void phase_result_free(struct phase_result *result)
     memory_free(result->stats);
     memory_free(result->stats_drained);
     memory_free(result->series);
+    interval_log_free(&result->intervals);
     memset(result, 0, sizeof *result);
 }
 
@@ -277,6 +278,7 @@ struct watch {
     const struct run_options *options;
     struct phase_result      *result;
     struct recorder          *now, *before;   /* sums; swapped at every series row */
+    struct kiwi_stats        *stats_now, *stats_before; /* the same; before: zeroes at first */
     size_t                    series_capacity;
     uint64_t                  start_ns, next_row_ns, rate_ns, rate_operations;
     double                    rate;
@@ -324,6 +326,34 @@ static void latency_since(struct kiwi_latency *target, const struct recorder *no
             target->max_ns = histogram_bucket_floor(j + 1) - 1;
 }
 
+/* The engine's columns of a row. */
+static void series_stats_add(struct watch *watch, struct series_row *row)
+{
+    const struct engine_class *class = watch->crew->options.class;
+    struct kiwi_stats         *swapped = watch->stats_before;
+
+    if (class->stats == NULL || watch->stats_now == NULL || watch->stats_before == NULL
+        || class->stats(watch->crew->engine, watch->stats_now) != KIWI_OK)
+        return;
+    series_stats_read(watch->stats_now, watch->stats_before, row->stats);
+    row->has_stats = true;
+    watch->stats_before = watch->stats_now;
+    watch->stats_now = swapped;
+}
+
+static void intervals_add(struct watch *watch)
+{
+    struct phase_result *result = watch->result;
+    uint32_t             row = (uint32_t)result->series_count - 1;
+
+    for (uint32_t i = 0; i < OPERATION_COUNT; i++) {
+        interval_log_add(&result->intervals, row, i, CLOCK_SERVICE, &watch->now->latencies[i],
+                         &watch->before->latencies[i]);
+        interval_log_add(&result->intervals, row, i, CLOCK_RESPONSE, &watch->now->responses[i],
+                         &watch->before->responses[i]);
+    }
+}
+
 static void series_add(struct watch *watch, uint64_t now_ns)
 {
     struct phase_result *result = watch->result;
@@ -345,6 +375,7 @@ static void series_add(struct watch *watch, uint64_t now_ns)
     latency_since(&latency, watch->now, watch->before);
     row = &result->series[result->series_count++];
     *row = (struct series_row){
+        .start = result->series_count > 1 ? row[-1].seconds : 0,
         .seconds = (double)(now_ns - watch->start_ns) / 1e9,
         .operations = watch->now->operations - watch->before->operations,
         .errors = errors_of(watch->now) - errors_of(watch->before),
@@ -360,6 +391,8 @@ static void series_add(struct watch *watch, uint64_t now_ns)
                         ? watch->crew->options.class->debt(watch->crew->engine)
                         : 0,
     };
+    series_stats_add(watch, row);
+    intervals_add(watch);
     watch->usage_before = usage;
     watch->before = watch->now;
     watch->now = swapped;
@@ -486,6 +519,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     watch->usage_before = before;
     watch->start_ns = watch->rate_ns = clock_monotonic_ns();
     watch->next_row_ns = watch->start_ns + SERIES_NS;
+    result->start_seconds = clock_wall_seconds();
     start_ticks = clock_ticks();
     announce(crew, &crew->gate_seen, atomic_load(&crew->phase_seen));
     watch_until(watch, &crew->done_count, "");
@@ -508,6 +542,14 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     }
 }
 
+static void watch_free(struct watch *watch)
+{
+    memory_free(watch->now);
+    memory_free(watch->before);
+    memory_free(watch->stats_now);
+    memory_free(watch->stats_before);
+}
+
 enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
                           struct phase_result *result)
 {
@@ -516,9 +558,10 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
 
     watch.now = memory_allocate_zeroed(sizeof *watch.now);
     watch.before = memory_allocate_zeroed(sizeof *watch.before);
+    watch.stats_now = memory_allocate_zeroed(sizeof *watch.stats_now);
+    watch.stats_before = memory_allocate_zeroed(sizeof *watch.stats_before);
     if (watch.now == NULL || watch.before == NULL) {
-        memory_free(watch.now);
-        memory_free(watch.before);
+        watch_free(&watch);
         return FAIL(KIWI_NO_MEMORY, "no memory to watch a phase");
     }
     result->kind = options->task.kind;
@@ -537,7 +580,6 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
         result->status = crew->state.status;
         snprintf(result->text, sizeof result->text, "%s", crew->state.text);
     }
-    memory_free(watch.now);
-    memory_free(watch.before);
+    watch_free(&watch);
     return KIWI_OK;
 }

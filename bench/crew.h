@@ -8,6 +8,7 @@
 #pragma once
 
 #include "bench/measure.h"
+#include "bench/series.h"
 #include "bench/worker.h"
 
 struct crew;
@@ -16,14 +17,6 @@ struct crew_options {
     const struct engine_class *class;
     struct engine_options      engine;
     uint64_t                   value_bytes_max;
-};
-
-/* One line of series.csv: what happened in one interval. */
-struct series_row {
-    double   seconds;        /* since the phase's start, end of the interval */
-    uint64_t operations, errors;
-    uint64_t p50_ns, p99_ns, p999_ns, max_ns; /* max: upper end of the highest bucket hit */
-    uint64_t resident_bytes, cpu_ns, device_write_bytes, debt_bytes;
 };
 
 struct phase_result {
@@ -48,6 +41,8 @@ struct phase_result {
     uint64_t           user_bytes_since_open;    /* keys and values handed in */
     struct series_row *series;           /* owned */
     size_t             series_count;
+    struct interval_log intervals;       /* of the rows of series */
+    double             start_seconds;    /* since 1970, of the measured part */
     uint64_t           stream_digest;
 };
 

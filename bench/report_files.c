@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/folder.h"
+#include "bench/hlog.h"
 #include "bench/report.h"
 
 void report_id_make(const struct suite *suite, const char *results, char *id, size_t bytes)
@@ -47,9 +48,16 @@ static enum kiwi_status file_end(FILE *file, const char *folder, const char *nam
 
 static void series_write(FILE *file, const struct suite *suite)
 {
+    char name[64];
+
     fputs("phase,seconds,operations,errors,p50_ns,p99_ns,p99_9_ns,max_ns,resident_bytes,cpu_ns,"
-          "device_write_bytes,debt_bytes\n",
+          "device_write_bytes,debt_bytes",
           file);
+    for (uint32_t i = 0; i < series_stats_count(); i++) {
+        series_stats_name(i, name, sizeof name);
+        fprintf(file, ",%s", name);
+    }
+    fputc('\n', file);
     for (uint32_t i = 0; i < suite->phase_count; i++) {
         const struct phase_result *result = &suite->phases[i].result;
 
@@ -57,12 +65,60 @@ static void series_write(FILE *file, const struct suite *suite)
             const struct series_row *row = &result->series[j];
             fprintf(file,
                     "%s,%.3f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
-                    ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
+                    ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
                     result->name, row->seconds, row->operations, row->errors, row->p50_ns,
                     row->p99_ns, row->p999_ns, row->max_ns, row->resident_bytes, row->cpu_ns,
                     row->device_write_bytes, row->debt_bytes);
+            for (uint32_t k = 0; k < series_stats_count(); k++)
+                if (row->has_stats)
+                    fprintf(file, ",%" PRIu64, row->stats[k]);
+                else
+                    fputc(',', file);
+            fputc('\n', file);
         }
     }
+}
+
+static enum kiwi_status phase_hlog_write(FILE *file, const struct phase_result *result,
+                                         double log_start)
+{
+    static const char *const clocks[CLOCK_COUNT] = { "service", "response", "lag" };
+    const double             phase_start = result->start_seconds - log_start;
+    struct kiwi_latency      latency;
+    enum latency_clock       clock;
+    uint32_t                 row, operation;
+    size_t                   at = 0;
+    char                     tag[HLOG_TAG_BYTES];
+
+    while (interval_log_read(&result->intervals, &at, &row, &operation, &clock, &latency)) {
+        const struct series_row *interval = &result->series[row];
+
+        snprintf(tag, sizeof tag, "%.60s.%s.%s", result->name,
+                 operation_name((enum operation)operation), clocks[clock]);
+        TRY(hlog_write(file, tag, phase_start + interval->start,
+                       interval->seconds - interval->start, &latency));
+    }
+    for (uint32_t i = 0; result->has_stats && result->stats != NULL && i < KIWI_ANSWER_COUNT; i++) {
+        if (result->stats->answers[i].latency.count == 0)
+            continue;
+        snprintf(tag, sizeof tag, "%.60s.%s.engine", result->name, answer_name(i));
+        for (char *letter = tag; *letter != 0; letter++)
+            if (*letter == ' ')
+                *letter = '_';
+        TRY(hlog_write(file, tag, phase_start, result->seconds,
+                       &result->stats->answers[i].latency));
+    }
+    return KIWI_OK;
+}
+
+static enum kiwi_status hlog_file_write(FILE *file, const struct suite *suite)
+{
+    double start = suite->phase_count > 0 ? suite->phases[0].result.start_seconds : 0;
+
+    hlog_begin(file, start);
+    for (uint32_t i = 0; i < suite->phase_count; i++)
+        TRY(phase_hlog_write(file, &suite->phases[i].result, start));
+    return KIWI_OK;
 }
 
 /* The text exporter's lines: "[GROUP], measurement, value"; latencies in microseconds. */
@@ -131,6 +187,12 @@ enum kiwi_status report_files_write(const struct suite *suite, const char *resul
     if (file != NULL)
         series_write(file, suite);
     TRY(file_end(file, folder, "series.csv"));
+    file = file_open(folder, "latency.hlog");
+    if (file != NULL && hlog_file_write(file, suite) != KIWI_OK) {
+        fclose(file);
+        return KIWI_NO_MEMORY;
+    }
+    TRY(file_end(file, folder, "latency.hlog"));
     file = file_open(folder, "ycsb.txt");
     if (file != NULL)
         ycsb_write(file, suite);

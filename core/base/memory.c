@@ -9,6 +9,7 @@
 #include <string.h>
 
 static _Atomic uint64_t bytes_in_use;
+static _Atomic uint64_t allocation_count;
 static _Atomic uint64_t calls_until_failure;
 
 static bool fails_now(void)
@@ -20,9 +21,11 @@ static bool fails_now(void)
 
 static void *counted(void *pointer)
 {
-    if (pointer != NULL)
+    if (pointer != NULL) {
         atomic_fetch_add_explicit(&bytes_in_use, malloc_usable_size(pointer),
                                   memory_order_relaxed);
+        atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed);
+    }
     return pointer;
 }
 
@@ -68,6 +71,11 @@ void memory_free(void *pointer)
 uint64_t memory_allocated_bytes(void)
 {
     return atomic_load_explicit(&bytes_in_use, memory_order_relaxed);
+}
+
+uint64_t memory_allocation_count(void)
+{
+    return atomic_load_explicit(&allocation_count, memory_order_relaxed);
 }
 
 void memory_fail_after(uint64_t n)

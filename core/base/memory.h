@@ -17,5 +17,6 @@ MUST_USE void *memory_allocate_aligned(size_t bytes, size_t alignment);
 MUST_USE void *memory_resize(void *old, size_t bytes); /* NULL leaves old as it was */
 void           memory_free(void *pointer);           /* NULL is fine; any of the above */
 uint64_t       memory_allocated_bytes(void);         /* in use now, over the whole process */
+uint64_t       memory_allocation_count(void);        /* calls that gave memory, since the start */
 /* Tests: the n-th allocation from now fails (1: the next), once. 0: none does. */
 void           memory_fail_after(uint64_t n);

@@ -1,8 +1,9 @@
 # The benchmark driver, with engines that do nothing, forget or fail.
-foreach(name options plan tracked clock folder crew report)
+foreach(name options plan tracked clock folder crew report hlog)
   kiwi_test(test_bench_${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/bench_${name}.c LINK room_bench)
 endforeach()
 target_compile_definitions(test_bench_plan PRIVATE WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")
 target_compile_definitions(test_bench_report PRIVATE
   SCHEMA_FILE="${PROJECT_SOURCE_DIR}/results/schema/v1.json"
   WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")
+target_compile_definitions(test_bench_hlog PRIVATE HLOG_DECODE="${PROJECT_SOURCE_DIR}/tests/bench/hlog_decode.js")

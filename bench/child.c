@@ -1,0 +1,118 @@
+/*
+ * child.c: fork, exec, read, wait.
+ */
+#include "bench/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/clock.h"
+#include "core/base/memory.h"
+
+#define OUTPUT_BYTES_MAX (64u << 20)
+#define NOT_STARTED      127
+
+/* Only what is safe between fork and exec. */
+static void child_start(char *const *argv, char *environment, bool is_quiet, int output)
+{
+    if (dup2(output, STDOUT_FILENO) < 0)
+        _exit(NOT_STARTED);
+    if (is_quiet) {
+        int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0)
+            _exit(NOT_STARTED);
+    }
+    if (environment != NULL)
+        (void)putenv(environment);
+    execvp(argv[0], argv);
+    _exit(NOT_STARTED);
+}
+
+static enum kiwi_status output_read(int pipe_end, struct child_result *out)
+{
+    size_t capacity = 0;
+
+    for (;;) {
+        ssize_t got;
+
+        if (out->output_bytes + 1 >= capacity) {
+            char *larger;
+
+            capacity = capacity == 0 ? 65536 : capacity * 2;
+            larger = capacity > OUTPUT_BYTES_MAX ? NULL : memory_resize(out->output, capacity);
+            if (larger == NULL)
+                return FAIL(KIWI_NO_MEMORY, "no memory for %zu bytes of a program's output",
+                            capacity);
+            out->output = larger;
+        }
+        got = read(pipe_end, out->output + out->output_bytes, capacity - out->output_bytes - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return FAIL(KIWI_IO, "cannot read a program's output: %s", strerror(errno));
+        if (got == 0)
+            break;
+        out->output_bytes += (size_t)got;
+    }
+    out->output[out->output_bytes] = 0;
+    return KIWI_OK;
+}
+
+static double seconds_of(const struct timeval *time)
+{
+    return (double)time->tv_sec + (double)time->tv_usec / 1e6;
+}
+
+enum kiwi_status child_run(char *const *argv, const char *environment, bool is_quiet,
+                           struct child_result *out)
+{
+    int              ends[2], state = 0;
+    struct rusage    usage;
+    uint64_t         start = clock_monotonic_ns();
+    enum kiwi_status status;
+    pid_t            child;
+
+    memset(out, 0, sizeof *out);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return FAIL(KIWI_IO, "cannot make a pipe: %s", strerror(errno));
+    child = fork();
+    if (child == 0)
+        child_start(argv, (char *)(uintptr_t)environment, is_quiet, ends[1]);
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return FAIL(KIWI_IO, "cannot start %s: %s", argv[0], strerror(errno));
+    }
+    status = output_read(ends[0], out);
+    close(ends[0]);
+    while (wait4(child, &state, 0, &usage) < 0)
+        if (errno != EINTR)
+            return FAIL(KIWI_IO, "cannot wait for %s: %s", argv[0], strerror(errno));
+    out->wall_seconds = (double)(clock_monotonic_ns() - start) / 1e9;
+    out->cpu_seconds = seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime);
+    out->exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+    if (status == KIWI_OK && out->exit_code == NOT_STARTED)
+        return FAIL(KIWI_NOT_FOUND, "%s cannot be started", argv[0]);
+    return status;
+}
+
+void child_result_free(struct child_result *result)
+{
+    memory_free(result->output);
+    memset(result, 0, sizeof *result);
+}
+
+enum kiwi_status child_own_path(char *path, size_t bytes)
+{
+    ssize_t length = readlink("/proc/self/exe", path, bytes - 1);
+
+    if (length < 0)
+        return FAIL(KIWI_IO, "cannot read /proc/self/exe: %s", strerror(errno));
+    path[length] = 0;
+    return KIWI_OK;
+}

@@ -1,0 +1,47 @@
+/*
+ * verb.c: the table of verbs.
+ */
+#include "bench/verb.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/base.h"
+
+static const struct bench_verb verbs[] = {
+#ifdef BENCH_HAS_KIWI
+    { "gate", "counters that repeat exactly, against results/baselines", verb_gate },
+#endif
+};
+
+const struct bench_verb *bench_verb_at(size_t index)
+{
+    return index < ARRAY_COUNT(verbs) ? &verbs[index] : NULL;
+}
+
+const struct bench_verb *bench_verb_find(const char *name)
+{
+    for (size_t i = 0; bench_verb_at(i) != NULL; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+int verb_failed(const char *name)
+{
+    const char *text = fail_text(), *mark = strrchr(text, '[');
+    size_t      length = strlen(text);
+
+    /* Without the source line that developers see. */
+    if (mark != NULL && mark > text && mark[-1] == ' ' && strstr(mark, ".c:") != NULL)
+        length = (size_t)(mark - text) - 1;
+    fprintf(stderr, "kiwidb bench %s: %.*s\n", name, (int)length, text);
+    return BENCH_ENVIRONMENT;
+}
+
+int verb_usage(const char *name, const char *text)
+{
+    fprintf(stderr, "kiwidb bench %s: %s\nusage: kiwidb bench %s\n", name, text,
+            bench_verb_find(name)->help);
+    return BENCH_USAGE;
+}

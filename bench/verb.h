@@ -1,0 +1,30 @@
+/*
+ * verb.h: the words behind `kiwidb bench` that do something else than run workloads.
+ */
+#pragma once
+
+#include <stddef.h>
+
+enum bench_exit {
+    BENCH_DONE = 0,
+    BENCH_USAGE = 2,
+    BENCH_ENVIRONMENT = 3,
+    BENCH_WRONG_DATA = 4,
+    BENCH_REGRESSION = 6,
+};
+
+struct bench_verb {
+    const char *name;
+    const char *help;                     /* one line: what it does */
+    int (*run)(int argc, char **argv);    /* argv[0] is the verb; returns the exit code */
+};
+
+const struct bench_verb *bench_verb_find(const char *name);
+const struct bench_verb *bench_verb_at(size_t index); /* NULL behind the last */
+
+/* Prints the text of the last failure behind the verb's name and returns BENCH_ENVIRONMENT, or
+ * BENCH_USAGE when the failure was KIWI_INVALID. */
+int verb_failed(const char *name);
+int verb_usage(const char *name, const char *text);
+
+int verb_gate(int argc, char **argv);

@@ -14,6 +14,7 @@
 #include "bench/plan.h"
 #include "bench/progress.h"
 #include "bench/report.h"
+#include "bench/report_html.h"
 #include "bench/verb.h"
 #include "core/base/memory.h"
 
@@ -199,6 +200,8 @@ static int results_write(struct suite *suite, const char *command, int exit_code
         return EXIT_ENVIRONMENT;
     }
     status = report_files_write(suite, options->results, document, folder, sizeof folder);
+    if (status == KIWI_OK)
+        status = report_html_make(folder);
     if (status != KIWI_OK) {
         error_print(fail_text());
         folder[0] = 0;

@@ -12,6 +12,11 @@ static const struct bench_verb verbs[] = {
 #ifdef BENCH_HAS_KIWI
     { "gate", "counters that repeat exactly, against results/baselines", verb_gate },
 #endif
+    { "ab", "two programs, paired and interleaved: is the second slower?", verb_ab },
+    { "report", "one HTML page from a result, or from two overlaid", verb_report },
+    { "compare", "two results side by side", verb_compare },
+    { "repeat", "the command that makes a result again", verb_repeat },
+    { "merge", "histogram logs of several processes as one", verb_merge },
 };
 
 const struct bench_verb *bench_verb_at(size_t index)
@@ -41,7 +46,6 @@ int verb_failed(const char *name)
 
 int verb_usage(const char *name, const char *text)
 {
-    fprintf(stderr, "kiwidb bench %s: %s\nusage: kiwidb bench %s\n", name, text,
-            bench_verb_find(name)->help);
+    fprintf(stderr, "kiwidb bench %s: usage: %s\n", name, text);
     return BENCH_USAGE;
 }

@@ -28,3 +28,8 @@ int verb_failed(const char *name);
 int verb_usage(const char *name, const char *text);
 
 int verb_gate(int argc, char **argv);
+int verb_ab(int argc, char **argv);
+int verb_report(int argc, char **argv);
+int verb_compare(int argc, char **argv);
+int verb_repeat(int argc, char **argv);
+int verb_merge(int argc, char **argv);

@@ -1,0 +1,17 @@
+/*
+ * report_html.h: one run, or two overlaid, as one HTML file that needs nothing else.
+ */
+#pragma once
+
+#include "bench/story.h"
+
+/* other may be NULL. KIWI_FULL, KIWI_IO: the file cannot be written. */
+MUST_USE enum kiwi_status report_html_write(const char *path, const struct story *story,
+                                            const struct story *other);
+/* Reads the run in folder and writes report.html beside its files. */
+MUST_USE enum kiwi_status report_html_make(const char *folder);
+
+/* The parts. */
+void report_time_charts(FILE *file, const struct story *story, const struct story *other);
+void report_engine_charts(FILE *file, const struct story *story);
+void report_tables(FILE *file, const struct story *story, const struct story *other);

@@ -1,0 +1,136 @@
+/*
+ * statistics.c: ranks, shifts, verdicts.
+ */
+#include "bench/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAIR_COUNT_MAX (STATISTICS_COUNT_MAX * (STATISTICS_COUNT_MAX + 1) / 2)
+
+static int by_size(const void *a, const void *b)
+{
+    double one = *(const double *)a, two = *(const double *)b;
+
+    return one < two ? -1 : one > two;
+}
+
+/* chances[w]: of a sum w of signed ranks 1 to count when signs are fair coins. */
+static void rank_chances(size_t count, double *chances)
+{
+    memset(chances, 0, (PAIR_COUNT_MAX + 1) * sizeof *chances);
+    chances[0] = 1;
+    for (size_t rank = 1; rank <= count; rank++)
+        for (size_t sum = rank * (rank + 1) / 2; sum + 1 > 0; sum--) {
+            chances[sum] = (chances[sum] + (sum >= rank ? chances[sum - rank] : 0)) / 2;
+            if (sum == 0)
+                break;
+        }
+}
+
+struct shift shift_of(const double *differences, size_t count)
+{
+    double       means[PAIR_COUNT_MAX], chances[PAIR_COUNT_MAX + 1];
+    const size_t pairs = count * (count + 1) / 2;
+    size_t       filled = 0, positive = 0, cut = 0;
+    double       below = 0, above = 0;
+    struct shift shift;
+
+    assert(count > 0 && count <= STATISTICS_COUNT_MAX);
+    /* The sum of positive ranks is the count of positive means of pairs (Tukey). */
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = i; j < count; j++) {
+            means[filled] = (differences[i] + differences[j]) / 2;
+            positive += means[filled++] > 0;
+        }
+    qsort(means, pairs, sizeof *means, by_size);
+    rank_chances(count, chances);
+    for (size_t sum = positive; sum <= pairs; sum++)
+        above += chances[sum];
+    while (cut < pairs && below + chances[cut] <= 0.025)
+        below += chances[cut++];
+    shift.middle = pairs % 2 == 1 ? means[pairs / 2]
+                                  : (means[pairs / 2 - 1] + means[pairs / 2]) / 2;
+    shift.low = means[cut > 0 ? cut - 1 : 0];
+    shift.high = means[pairs - (cut > 0 ? cut : 1)];
+    shift.p_greater = above > 1 ? 1 : above;
+    return shift;
+}
+
+const char *ab_verdict_name(enum ab_verdict verdict)
+{
+    static const char *const names[] = { "go on", "pass", "slower", "unstable", "undecided" };
+
+    assert((unsigned)verdict < ARRAY_COUNT(names));
+    return names[verdict];
+}
+
+static const struct {
+    uint32_t pairs;
+    double   alpha;
+} looks[AB_LOOK_COUNT] = { { 10, 0.002 }, { 20, 0.004 }, { 40, 0.004 } };
+
+uint32_t ab_look_pairs(uint32_t look)
+{
+    assert(look < AB_LOOK_COUNT);
+    return looks[look].pairs;
+}
+
+struct ab_judgement ab_judge(const double *candidate, const double *canary, uint32_t look,
+                             double gate)
+{
+    const size_t        count = ab_look_pairs(look);
+    struct ab_judgement judgement = { .candidate = shift_of(candidate, count),
+                                      .canary = shift_of(canary, count) };
+    const struct shift *shift = &judgement.candidate;
+    bool                is_unsteady = fabs(judgement.canary.middle) > gate / 2;
+
+    /* A true change of the gate plus half the interval has its lower end above the gate. */
+    judgement.smallest = gate + (shift->high - shift->low) / 2;
+    if (shift->p_greater < looks[look].alpha && shift->middle > gate)
+        judgement.verdict = is_unsteady ? AB_UNSTABLE : AB_SLOWER;
+    else if (shift->high < gate)
+        judgement.verdict = is_unsteady ? AB_UNSTABLE : AB_PASS;
+    else if (look + 1 == AB_LOOK_COUNT)
+        judgement.verdict = is_unsteady ? AB_UNSTABLE : AB_UNDECIDED;
+    /* An unsteady machine may settle: only the last look calls it so. */
+    if (judgement.verdict == AB_UNSTABLE && look + 1 < AB_LOOK_COUNT)
+        judgement.verdict = AB_GO_ON;
+    return judgement;
+}
+
+static double t_of(const double *values, size_t split, size_t count, double *share)
+{
+    double sums[2] = { 0 }, squares[2] = { 0 }, means[2], error = 0;
+    size_t sizes[2] = { split, count - split };
+
+    for (size_t i = 0; i < count; i++)
+        sums[i >= split] += values[i];
+    for (size_t side = 0; side < 2; side++)
+        means[side] = sums[side] / (double)sizes[side];
+    for (size_t i = 0; i < count; i++) {
+        double off = values[i] - means[i >= split];
+        squares[i >= split] += off * off;
+    }
+    for (size_t side = 0; side < 2; side++)
+        error += squares[side] / (double)(sizes[side] - 1) / (double)sizes[side];
+    *share = means[0] != 0 ? fabs(means[1] / means[0] - 1) : 0;
+    return fabs(means[1] - means[0]) / sqrt(error + 1e-30);
+}
+
+size_t change_point(const double *values, size_t count, double least_share)
+{
+    double best = 4;
+    size_t place = 0;
+
+    for (size_t split = 3; count >= 6 && split + 3 <= count; split++) {
+        double share, t = t_of(values, split, count, &share);
+
+        if (t > best && share >= least_share) {
+            best = t;
+            place = split;
+        }
+    }
+    return place;
+}

@@ -1,0 +1,46 @@
+/*
+ * statistics.h: paired comparisons and changes in a history, as pure functions.
+ *
+ * Sources   Hodges and Lehmann 1963 (the shift and its interval), Wilcoxon 1945 (signed ranks),
+ *           Pocock-like split of alpha over looks, Welch's t for changes in a history.
+ */
+#pragma once
+
+#include "core/base/base.h"
+
+#define STATISTICS_COUNT_MAX 64u
+
+struct shift {
+    double middle;      /* median of the means of all pairs */
+    double low, high;   /* 95 % interval, from the exact distribution of signed ranks */
+    double p_greater;   /* one-sided: chance of such ranks when nothing is greater than 0 */
+};
+
+/* count: 1 to STATISTICS_COUNT_MAX; below 6 the interval is the whole range. */
+struct shift shift_of(const double *differences, size_t count);
+
+enum ab_verdict { AB_GO_ON = 0, AB_PASS, AB_SLOWER, AB_UNSTABLE, AB_UNDECIDED };
+
+const char *ab_verdict_name(enum ab_verdict verdict);
+
+/* Pairs there are at a look; looks count from 0. */
+#define AB_LOOK_COUNT 3u
+uint32_t ab_look_pairs(uint32_t look);
+
+struct ab_judgement {
+    enum ab_verdict verdict;
+    struct shift    candidate, canary;   /* of log ratios against the base */
+    double          smallest;            /* the smallest log ratio the run would have found */
+};
+
+/* differences: log ratios of candidate to base and of canary to base, ab_look_pairs(look) each.
+ * gate: the log ratio from which on slower matters. */
+struct ab_judgement ab_judge(const double *candidate, const double *canary, uint32_t look,
+                             double gate);
+
+/*
+ * The place of the clearest change of mean in values (the first index behind it), 0: none with
+ * |t| above 4 (p about 0.001 for what a history has), at least 3 values on each side and the least
+ * share between the means.
+ */
+size_t change_point(const double *values, size_t count, double least_share);

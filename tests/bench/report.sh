@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# A report opens from disk in headless Chromium, without console errors, with data in its charts;
+# results that are damaged, of another schema or not comparable are refused with the reason.
+#   report.sh PROGRAM WORKLOADS
+set -euo pipefail
+program=$1 workloads=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+run() {
+    "$program" bench "$workloads/workloada" --records 20k --ops 60k --threads 1 --shards 1 \
+        --io-backend posix --durability memory --memory 32MiB --dir data -q "$@" >out
+    ls -d "$results"/* | tail -n 1
+}
+results=r1 a=$(run --results r1)
+results=r2 b=$(run --results r2)
+results=r3 c=$(run --results r3 --seed 7)
+refused() {
+    local wanted=$1 text=$2 code=0
+    shift 2
+    "$program" bench "$@" >refused 2>&1 || code=$?
+    if [ "$code" -ne "$wanted" ] || ! grep -q -- "$text" refused; then
+        cat refused
+        echo "$*: exit $code, expected $wanted and '$text'"
+        exit 1
+    fi
+}
+test -s "$a/report.html"
+"$program" bench report "$a" "$b" -o both.html >/dev/null
+"$program" bench compare "$a" "$b" >/dev/null
+"$program" bench repeat "$a" | grep -q 'kiwidb bench'
+"$program" bench merge "$a/latency.hlog" "$b/latency.hlog" >merged.hlog 2>merged
+grep -q 'READ.service' merged
+refused 3 'stream_digest' compare "$a" "$c"
+"$program" bench compare "$a" "$c" --force >/dev/null
+refused 3 'No such file' report nowhere
+refused 2 'usage' report
+cp -r "$a" cut && head -c 2000 "$a/run.json" >cut/run.json
+refused 3 'cut/run.json line' report cut
+cp -r "$a" other && sed -i 's/"kiwi.bench.run"/"foreign"/' other/run.json
+refused 3 "its schema is 'foreign'" report other
+cp -r "$a" hlog && sed -i '$ s/HISTF.*/HISTF/' hlog/latency.hlog
+refused 3 'latency.hlog line' report hlog
+cp -r "$a" series && sed -i '$ s/,[^,]*$//' series/series.csv
+refused 3 'series.csv line' report series
+
+if ! command -v chromium >/dev/null; then
+    echo "skipped: chromium is not installed (scripts/setup), so the page itself is not opened"
+    exit 0
+fi
+for page in "$a/report.html" both.html; do
+    timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-background-networking \
+        --user-data-dir="$folder/profile" --enable-logging=stderr --dump-dom "file://$(realpath "$page")" \
+        >dom.html 2>log
+    if grep -E 'CONSOLE.*(rror|efused)' log; then
+        echo "$page: errors on the console"
+        exit 1
+    fi
+    for chart in throughput latency percentiles heat cpu memory; do
+        grep -q "id=\"$chart\"" dom.html || { echo "$page: no chart $chart"; exit 1; }
+    done
+    [ "$(grep -c '<path class="line' dom.html)" -ge 8 ] || { echo "$page: charts without lines"; exit 1; }
+    [ "$(grep -c '<rect class="heat"' dom.html)" -ge 5 ] || { echo "$page: an empty heat map"; exit 1; }
+done

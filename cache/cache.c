@@ -217,7 +217,8 @@ static void room_make_bytes(struct cache *cache, uint64_t bytes, uint64_t turns)
         segment_pool_trim(&cache->pool, bytes);
         if (fits_mapped(cache, bytes))
             return;
-        if (cache->pool.free.bytes >= bytes || turn >= turns
+        if (cache->pool.free.bytes >= cache->pool.mapped_bytes + bytes - cache->pool.budget_bytes
+            || turn >= turns
             || !reclaim_once(cache, &debt, &items, turn >= turns / 2))
             break;
     }

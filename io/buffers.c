@@ -57,6 +57,7 @@ struct buffers {
     uint32_t           free_heads[ORDER_COUNT];
     struct ready_stack ready[ORDER_COUNT];
     size_t             used_bytes; /* heap frames too */
+    uint32_t           touched_pages;
 };
 
 /* ---- regions ---- */
@@ -254,6 +255,8 @@ void *buffers_take(struct buffers *buffers, size_t bytes)
         page = buddy_take(buffers, order);
     if (UNLIKELY(page == NONE))
         return heap_take(buffers, bytes);
+    if (UNLIKELY(page + (1u << order) > buffers->touched_pages))
+        buffers->touched_pages = page + (1u << order);
     buffers->pages[page].state = PAGE_TAKEN;
     buffers->pages[page].order = (uint8_t)order;
     buffers->used_bytes += (size_t)PAGE_BYTES << order;
@@ -291,6 +294,14 @@ void buffers_give(struct buffers *buffers, void *frame, size_t bytes)
 size_t buffers_used_bytes(const struct buffers *buffers)
 {
     return buffers->used_bytes;
+}
+
+size_t buffers_touched_bytes(const struct buffers *buffers)
+{
+    size_t bytes = (size_t)buffers->touched_pages * PAGE_BYTES;
+
+    return bytes == 0 || bytes + HUGE_BYTES > buffers->bytes
+         ? bytes : (size_t)round_up_u64(bytes, HUGE_BYTES);
 }
 
 bool buffers_region(const struct buffers *buffers, uint32_t index, void **base, size_t *bytes)

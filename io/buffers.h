@@ -21,6 +21,8 @@ void     buffers_close(struct buffers *buffers); /* NULL is fine; all frames giv
 MUST_USE void *buffers_take(struct buffers *buffers, size_t bytes);
 void     buffers_give(struct buffers *buffers, void *frame, size_t bytes); /* bytes as taken */
 size_t   buffers_used_bytes(const struct buffers *buffers);
+/* Of its regions, what frames have reached so far: that much is memory, not only addresses. */
+size_t   buffers_touched_bytes(const struct buffers *buffers);
 /* Regions as [base, base + bytes) for io_queue_register; false past the last. */
 bool     buffers_region(const struct buffers *buffers, uint32_t index, void **base, size_t *bytes);
 

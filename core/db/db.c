@@ -261,6 +261,7 @@ enum kiwi_status kiwi_context_open(struct kiwi_db *db, uint32_t depth, struct ki
         atomic_fetch_sub(&db->context_count, 1);
         return status;
     }
+    context->engine.memory_sum = &db->context_bytes;
     context->db = db;
     context->newest = NULL;
     context->engine.scan_arrived = iterator_scan_arrived;
@@ -417,6 +418,7 @@ enum kiwi_status kiwi_stats_read(struct kiwi_db *db, struct kiwi_stats *stats)
     io_counters_read(db->io, &device);
     stats->device_reads = device.reads;
     stats->device_writes = device.writes;
+    stats->memory_bytes += atomic_load_explicit(&db->context_bytes, memory_order_relaxed);
     stats->memory_limit_bytes = db->options.memory_bytes;
     stats->shard_count = db->shard_count;
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", io_backend_name(db->io));

@@ -29,6 +29,7 @@ struct kiwi_db {
     struct engine_thread threads[KIWI_SHARD_COUNT_MAX];
     uint32_t            thread_count;
     _Atomic uint32_t    context_count;
+    _Atomic uint64_t    context_bytes; /* device buffers of all contexts */
 };
 
 struct kiwi_context {

@@ -1,10 +1,10 @@
 /*
  * admission.c: slows writers smoothly before queues fill, says how large the active memtable may
- * grow, and what of the shard's memory is for caches: all but what memtables may take together and
- * the device buffers. The shares do not follow every freeze: a cache that gave way each time would
- * forget, under the token, what it must read again a moment later. Only while few writes come and
- * the cache is full is the frozen ones' share lent to it, and taken back in small steps when more
- * come.
+ * grow, and what of the shard's memory is for caches: all but what memtables may take together, the
+ * log's tail and the device buffers. The shares do not follow every freeze: a cache that gave way
+ * each time would forget, under the token, what it must read again a moment later. Only while few
+ * writes come and the cache is full is the frozen ones' share lent to it, and taken back in small
+ * steps when more come.
  *
  * The decision is compact/pick.h's pace(), a pure function; here are only its inputs, and the
  * bucket that turns "so many nanoseconds per KiB" into a delay for each write.
@@ -145,10 +145,16 @@ static uint64_t memory_of_shard(const struct shard_options *options)
     return options->options.memory_bytes / options->count;
 }
 
+uint64_t memory_tail_bytes(const struct shard_options *options)
+{
+    return max_u64(1u << 20, min_u64(4u << 20, memory_of_shard(options) / 16)) / 4096 * 4096;
+}
+
 uint64_t memory_cache_bytes(const struct shard_options *options)
 {
     uint64_t total = memory_of_shard(options);
-    uint64_t taken = memory_of_memtables(options) + total / BUFFER_SHARE;
+    uint64_t taken = memory_of_memtables(options) + memory_tail_bytes(options)
+                   + total / BUFFER_SHARE;
 
     return max_u64(total / CACHE_SHARE_MIN, total - min_u64(taken, total));
 }
@@ -181,7 +187,8 @@ bool memory_lend(struct shard *shard)
     uint64_t total = memory_of_shard(&shard->options);
     uint64_t target = memory_cache_bytes(&shard->options);
     uint64_t rest = memtable_pool_rest_bytes(shard->pool);
-    uint64_t taken = memtable_pool_bytes(shard->pool) + total / BUFFER_SHARE;
+    uint64_t taken = memtable_pool_bytes(shard->pool) + memory_tail_bytes(&shard->options)
+                   + total / BUFFER_SHARE;
     bool     lends = false;
 
     /* One memtable's worth stays at rest: the active one grows into it. */

@@ -757,6 +757,7 @@ bool background_turn(struct shard *shard, struct context *runner, uint64_t budge
         if (running->job != NULL)
             more |= job_slice(shard, running, runner, budget_bytes);
     }
+    context_memory_note(runner);
     return more;
 }
 

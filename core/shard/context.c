@@ -43,6 +43,9 @@ void context_end(struct context *context)
         ;
     io_queue_close(context->queue);
     buffers_close(context->buffers);
+    if (context->memory_sum != NULL)
+        atomic_fetch_sub_explicit(context->memory_sum, context->memory_noted,
+                                  memory_order_relaxed);
 }
 
 void context_post(struct context *context, struct task *task)
@@ -51,11 +54,27 @@ void context_post(struct context *context, struct task *task)
     bell_ring(&context->bell, context->queue);
 }
 
+void context_memory_note(struct context *context)
+{
+    uint64_t bytes = context->buffers_are_pinned ? context->buffers_bytes
+                                                 : buffers_touched_bytes(context->buffers);
+
+    if (LIKELY(bytes == context->memory_noted) || context->memory_sum == NULL)
+        return;
+    atomic_fetch_add_explicit(context->memory_sum, bytes - context->memory_noted,
+                              memory_order_relaxed);
+    context->memory_noted = bytes;
+}
+
 void *context_buffer_take(struct context *context, size_t bytes)
 {
+    void *buffer;
+
     if (!context_has_buffers(context))
         return NULL;
-    return buffers_take(context->buffers, bytes);
+    buffer = buffers_take(context->buffers, bytes);
+    context_memory_note(context);
+    return buffer;
 }
 
 bool context_has_buffers(struct context *context)
@@ -68,9 +87,11 @@ bool context_has_buffers(struct context *context)
     if (buffers_open(context->buffers_bytes, &context->buffers) != KIWI_OK)
         return false;
     /* Only where many requests will use them: registering pins every page. */
+    context->buffers_are_pinned = context->is_pollable;
     if (context->is_pollable)
         for (uint32_t i = 0; buffers_region(context->buffers, i, &base, &bytes); i++)
             io_queue_register(context->queue, base, bytes);
+    context_memory_note(context);
     return true;
 }
 

@@ -161,6 +161,9 @@ struct context {
     struct io_queue *queue;
     struct buffers  *buffers;        /* made when first needed */
     size_t           buffers_bytes;
+    bool             buffers_are_pinned; /* registered with the queue: all of them are memory */
+    _Atomic uint64_t *memory_sum;    /* of the database; NULL: nobody counts */
+    uint64_t         memory_noted;   /* our part of it */
     struct shard   **shards;         /* all of the database; borrowed */
     uint32_t         shard_count;
     uint64_t         attached_mask;
@@ -208,6 +211,7 @@ bool context_turn(struct context *context);
 /* Sleeps until something may have happened, at most timeout_ns. */
 void context_sleep(struct context *context, uint64_t timeout_ns);
 bool  context_has_buffers(struct context *context); /* makes them when first asked */
+void  context_memory_note(struct context *context); /* after buffers were taken: counts them */
 void *context_buffer_take(struct context *context, size_t bytes);
 void  context_buffer_give(struct context *context, void *buffer, size_t bytes);
 /* Starts the device reads of a scan that waits, or tells its iterator that the fill is over. */

@@ -17,7 +17,7 @@
 #include "core/base/histogram.h"
 #include "core/base/memory.h"
 
-#define LATENCY_SAMPLE_MASK 15u /* one in 16 gets that memory answers is timed */
+#define LATENCY_SAMPLE_MASK 31u /* one in 32 gets that memory answers is timed */
 
 static struct read *read_take(struct shard *shard)
 {

@@ -215,9 +215,7 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
         .database = shard->options.database,
         .shard = shard->index,
         .ring_bytes = options->log_bytes,
-        .tail_bytes = max_u64(1u << 20, min_u64(4u << 20, options->memory_bytes
-                                                          / shard->options.count / 16))
-                      / 4096 * 4096,
+        .tail_bytes = memory_tail_bytes(&shard->options),
     };
 
     TRY(wal_open(&wal, &shard->wal));

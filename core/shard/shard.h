@@ -308,6 +308,7 @@ bool     memtables_are_scarce(const struct shard *shard); /* the last of the roo
 void     memory_prefault(struct shard *shard);
 bool     memory_lend(struct shard *shard);
 uint64_t memory_cache_bytes(const struct shard_options *options);
+uint64_t memory_tail_bytes(const struct shard_options *options);  /* mapped, of the log */
 uint64_t memory_chunk_bytes(const struct shard_options *options); /* of memtables */
 
 /* ---- snapshot.c ---- */

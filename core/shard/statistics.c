@@ -47,7 +47,8 @@ static void memory_add(struct shard *shard, struct kiwi_stats *stats)
     stats->memtable_count += 1 + shard->frozen_count;
     for (uint32_t i = 0; i < shard->frozen_count; i++)
         stats->frozen_bytes += memtable_bytes(shard->frozen[i]->memtable);
-    stats->memory_bytes += cache_bytes(shard->cache) + memtable_pool_bytes(shard->pool);
+    stats->memory_bytes += cache_bytes(shard->cache) + memtable_pool_bytes(shard->pool)
+                         + memory_tail_bytes(&shard->options);
 }
 
 static void tiers_add(struct shard *shard, struct kiwi_stats *stats)

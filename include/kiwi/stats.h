@@ -105,7 +105,7 @@ struct kiwi_stats {
     uint64_t debt_bytes;           /* that compaction still has to move */
     uint64_t memtable_bytes, frozen_bytes;
     uint32_t memtable_count;
-    uint64_t memory_bytes;         /* the engine's own sum */
+    uint64_t memory_bytes;         /* memtables, caches, log tails, device buffers; in use or not */
     uint64_t memory_limit_bytes;
     uint64_t live_bytes;           /* keys and values in tables, newest versions, estimated */
     uint64_t table_file_bytes;     /* referenced by the present version */

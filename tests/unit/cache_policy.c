@@ -332,6 +332,29 @@ static void smaller_budget_holds_at_once(void **state)
     cache_close(cache);
 }
 
+/* Goal: a budget that shrinks a little takes a little, also where segments are single ones. */
+static void a_step_down_forgets_only_a_step(void **state)
+{
+    static const uint64_t budgets[] = { 16 * MIB, 32 * MIB, 128 * MIB };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
+        struct cache *cache = open_cache(budgets[i]);
+        uint64_t      count = budgets[i] / 256, kept = 0;
+        uint8_t       value[200] = { 0 };
+
+        for (uint64_t k = 1; k <= count; k++)
+            record_put(cache, k << 40 | k, bytes_of(value, sizeof value));
+        for (uint64_t budget = budgets[i]; budget > budgets[i] / 4 * 3; budget -= MIB)
+            cache_budget_set(cache, budget);
+        assert_true(cache_bytes(cache) <= budgets[i] / 4 * 3 + MIB);
+        for (uint64_t k = 1; k <= count; k++)
+            kept += record_has(cache, k << 40 | k);
+        assert_true(kept > count / 3);
+        cache_close(cache);
+    }
+}
+
 static void prefault_takes_the_budget_and_keeps_the_room(void **state)
 {
     struct cache *cache = open_cache(64 * MIB);
@@ -754,6 +777,7 @@ int main(void)
         cmocka_unit_test(bytes_are_what_the_heap_gave),
         cmocka_unit_test(budget_below_the_overhead_caches_nothing),
         cmocka_unit_test(smaller_budget_holds_at_once),
+        cmocka_unit_test(a_step_down_forgets_only_a_step),
         cmocka_unit_test(prefault_takes_the_budget_and_keeps_the_room),
         cmocka_unit_test(dropped_table_is_gone_at_once_and_its_memory_is_used_first),
         cmocka_unit_test(table_id_may_come_again_after_its_drop),

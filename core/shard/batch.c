@@ -51,8 +51,7 @@ struct batch_run {
     struct wal_part    parts[KIWI_SHARD_COUNT_MAX];
     struct durable_part *waits[KIWI_SHARD_COUNT_MAX];
     uint32_t           count;
-    uint64_t           delay_ns;
-    enum kiwi_stall    reason;
+    struct admission   admission;
 };
 
 static void run_free(struct batch_run *run)
@@ -92,7 +91,8 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
 
     for (uint32_t i = 0; i < run->count; i++)
         TRY(shard_room(run->shards[i], run->slices[i].bytes + 64u * run->count,
-                       run->slices[i].count, &run->delay_ns, &run->reason));
+                       run->slices[i].count, &run->admission));
+    run->admission.waited_ns = UINT64_MAX; /* every shard has room: none may put it off any more */
     for (uint32_t i = 0; i < run->count; i++) {
         run->parts[i].shard = run->shards[i]->index;
         run->parts[i].sequence = run->shards[i]->sequence + run->slices[i].count;
@@ -103,7 +103,7 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
 
         status = shard_write(shard, run->slices[i].entries, run->slices[i].hashes,
                              run->slices[i].count, is_single ? NULL : run->parts,
-                             is_single ? 0 : run->count, &run->delay_ns, &run->reason);
+                             is_single ? 0 : run->count, &run->admission);
         if (status != KIWI_OK && i > 0) {
             /* Some parts are in, this one is not: recovery drops them all, and until then the
              * shards that have theirs must not go on. */
@@ -150,8 +150,8 @@ static void run_delay(struct kiwi_op *op, const struct batch_run *run)
 
     if (state->start_ns == 0)
         state->start_ns = now;
-    state->parts_left = (uint32_t)run->reason;
-    state->resume_ns = now + max_u64(run->delay_ns, 1000);
+    state->parts_left = (uint32_t)run->admission.reason;
+    state->resume_ns = now + max_u64(run->admission.delay_ns, 1000);
     op_return(op, STEP_DELAY, state->context);
 }
 
@@ -166,7 +166,7 @@ static uint64_t run_charge(struct kiwi_op *op, struct batch_run *run)
         if (run->shards[i]->delay_ns_per_kib == 0)
             continue;
         delay_ns = max_u64(delay_ns, admission_charge(run->shards[i], run->slices[i].bytes));
-        run->reason = (enum kiwi_stall)run->shards[i]->pace_reason;
+        run->admission.reason = (enum kiwi_stall)run->shards[i]->pace_reason;
     }
     return delay_ns;
 }
@@ -188,8 +188,10 @@ void batch_run(struct kiwi_op *op)
     }
     for (uint32_t i = 0; i < run.count; i++) /* ascending: two batches cannot wait for each other */
         shard_enter(run.shards[i]);
-    run.delay_ns = run_charge(op, &run);
-    status = run.delay_ns > 0 ? KIWI_BUSY : run_append(op, &run);
+    run.admission.delay_ns = run_charge(op, &run);
+    if (state->start_ns != 0)
+        run.admission.waited_ns = io_now_ns(context->io) - state->start_ns;
+    status = run.admission.delay_ns > 0 ? KIWI_BUSY : run_append(op, &run);
     if (status == KIWI_OK) {
         if (state->start_ns != 0)
             shard_stall_record(run.shards[0], (enum kiwi_stall)state->parts_left,
@@ -206,7 +208,7 @@ void batch_run(struct kiwi_op *op)
     if (waits && (op->flags & KIWI_FLAG_VISIBLE_TOO))
         op_show_visible(op, context);
     for (uint32_t i = run.count; i-- > 0;) {
-        if (status == KIWI_BUSY && run.reason == KIWI_STALL_LOG)
+        if (status == KIWI_BUSY && run.admission.reason == KIWI_STALL_LOG)
             commit_dispatch(run.shards[i], context, true);
         else if (waits)
             commit_dispatch(run.shards[i], context, true);

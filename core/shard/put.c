@@ -11,6 +11,14 @@
 
 #define DELAY_MEMTABLE_NS 200000u
 #define DELAY_LOG_NS       50000u
+/*
+ * A device may stop for a third of a second, and memtables and log fill meanwhile. No write is put
+ * off for long all the same: the last eighth of both is for those that have waited PATIENCE_NS. So
+ * few come that way that it lasts: 8 threads write 1.3 KB in a millisecond, and there is a MiB or
+ * more. Only when that is used up, too, a write waits for the device.
+ */
+#define PATIENCE_NS      6000000u
+#define RESERVE_PART     8u
 
 static enum kiwi_status write_refusal(const struct shard *shard)
 {
@@ -26,10 +34,24 @@ static enum kiwi_status flush_refusal(const struct shard *shard)
                 shard->index, shard->directory, shard->trouble);
 }
 
-/* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
-static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
-                                      enum kiwi_stall *reason)
+static bool is_patient(const struct admission *admission)
 {
+    return admission->waited_ns < PATIENCE_NS;
+}
+
+static enum kiwi_status delay(struct admission *admission, uint64_t delay_ns,
+                              enum kiwi_stall reason)
+{
+    admission->delay_ns = delay_ns;
+    admission->reason = reason;
+    return KIWI_BUSY;
+}
+
+/* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
+static enum kiwi_status memtable_room(struct shard *shard, struct admission *admission)
+{
+    uint64_t reserve = shard->options.options.memtable_bytes / RESERVE_PART;
+
     if (LIKELY(memtable_bytes(shard->active) < shard->memtable_limit)
         && LIKELY(wal_ring_used_bytes(shard->wal) < wal_ring_bytes(shard->wal) / 2))
         return KIWI_OK;
@@ -42,27 +64,34 @@ static enum kiwi_status memtable_room(struct shard *shard, uint64_t *delay_ns,
         return KIWI_OK;
     if (shard->flush_status != KIWI_OK)
         return flush_refusal(shard);
+    if (!is_patient(admission) && memtable_bytes(shard->active) < shard->memtable_limit + reserve)
+        return KIWI_OK;
     background_wake(shard);
-    *delay_ns = DELAY_MEMTABLE_NS;
-    *reason = KIWI_STALL_MEMTABLE;
-    return KIWI_BUSY;
+    return delay(admission, DELAY_MEMTABLE_NS, KIWI_STALL_MEMTABLE);
 }
 
-enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
-                            uint64_t *delay_ns, enum kiwi_stall *reason)
+/* Room in memtable and log, as far as can be told without knowing the append. */
+static enum kiwi_status common_room(struct shard *shard, struct admission *admission)
 {
     if (UNLIKELY(shard->stopped != KIWI_OK))
         return write_refusal(shard);
-    TRY(memtable_room(shard, delay_ns, reason));
+    TRY(memtable_room(shard, admission));
+    if (UNLIKELY(wal_is_tight(shard->wal)) && is_patient(admission))
+        return delay(admission, DELAY_LOG_NS, KIWI_STALL_LOG);
+    return KIWI_OK;
+}
+
+enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
+                            struct admission *admission)
+{
+    TRY(common_room(shard, admission));
     switch (wal_room(shard->wal, bytes, count)) {
     case WAL_APPENDED:
         return KIWI_OK;
     case WAL_NO_ROOM:
         if (shard->flush_status != KIWI_OK)
             return flush_refusal(shard);
-        *delay_ns = DELAY_LOG_NS;
-        *reason = KIWI_STALL_LOG;
-        return KIWI_BUSY;
+        return delay(admission, DELAY_LOG_NS, KIWI_STALL_LOG);
     case WAL_TOO_LARGE:
         return FAIL(KIWI_TOO_LARGE,
                     "a write of %llu bytes: the log of a shard takes at most %llu at once "
@@ -79,13 +108,11 @@ enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
 
 enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const uint64_t *hashes,
                              uint32_t count, const struct wal_part *parts, uint32_t part_count,
-                             uint64_t *delay_ns, enum kiwi_stall *reason)
+                             struct admission *admission)
 {
     struct wal_append append = { entries, count, parts, part_count };
 
-    if (UNLIKELY(shard->stopped != KIWI_OK))
-        return write_refusal(shard);
-    TRY(memtable_room(shard, delay_ns, reason));
+    TRY(common_room(shard, admission));
     for (uint32_t i = 0; i < count; i++)
         entries[i].sequence = shard->sequence + 1 + i;
     switch (wal_append(shard->wal, &append)) {
@@ -97,9 +124,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
         if (!memtables_are_full(shard) && memtable_entry_count(shard->active) > 0
             && wal_ring_used_bytes(shard->wal) > wal_ring_bytes(shard->wal) / 4 * 3)
             TRY(memtable_rotate(shard));
-        *delay_ns = DELAY_LOG_NS;
-        *reason = KIWI_STALL_LOG;
-        return KIWI_BUSY;
+        return delay(admission, DELAY_LOG_NS, KIWI_STALL_LOG);
     case WAL_TOO_LARGE:
         return FAIL(KIWI_TOO_LARGE,
                     "a write of %u entries is larger than half the log ring (%llu bytes); "
@@ -143,17 +168,17 @@ void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t de
 
 /* Back to its context until delay_ns have passed. The ledger gets the whole delay of an operation,
  * once it is over. */
-static void put_delay(struct shard *shard, struct kiwi_op *op, uint64_t delay_ns,
-                      enum kiwi_stall reason, struct context *executor)
+static void put_delay(struct shard *shard, struct kiwi_op *op, const struct admission *admission,
+                      struct context *executor)
 {
     struct op_state *state = op_state(op);
     uint64_t         now = io_now_ns(shard->options.io);
 
     if (state->start_ns == 0)
         state->start_ns = now;
-    state->parts_left = (uint32_t)reason;
-    state->resume_ns = now + delay_ns;
-    if (reason == KIWI_STALL_LOG)
+    state->parts_left = (uint32_t)admission->reason;
+    state->resume_ns = now + admission->delay_ns;
+    if (admission->reason == KIWI_STALL_LOG)
         commit_dispatch(shard, executor, true);
     op_return(op, STEP_DELAY, executor);
 }
@@ -177,8 +202,7 @@ void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
     struct op_state *state = op_state(op);
     struct entry     entry = { .key = bytes_of(op->key.data, op->key.size),
                                .kind = op->verb == KIWI_PUT ? ENTRY_PUT : ENTRY_DELETE };
-    uint64_t         delay_ns = 0;
-    enum kiwi_stall  reason = KIWI_STALL_DEBT;
+    struct admission admission = { 0 };
     enum kiwi_status status;
 
     shard_op_prefetch(shard, op); /* while the log is written */
@@ -186,15 +210,18 @@ void put_run(struct shard *shard, struct kiwi_op *op, struct context *executor)
         entry.value = bytes_of(op->value.data, op->value.size);
     if (UNLIKELY(shard->delay_ns_per_kib != 0) && !state->is_paid) {
         state->is_paid = 1;
-        delay_ns = admission_charge(shard, entry.key.size + entry.value.size);
-        if (delay_ns > 0) {
-            put_delay(shard, op, delay_ns, (enum kiwi_stall)shard->pace_reason, executor);
+        admission.delay_ns = admission_charge(shard, entry.key.size + entry.value.size);
+        admission.reason = (enum kiwi_stall)shard->pace_reason;
+        if (admission.delay_ns > 0) {
+            put_delay(shard, op, &admission, executor);
             return;
         }
     }
-    status = shard_write(shard, &entry, &state->hash, 1, NULL, 0, &delay_ns, &reason);
+    if (UNLIKELY(state->start_ns != 0))
+        admission.waited_ns = io_now_ns(shard->options.io) - state->start_ns;
+    status = shard_write(shard, &entry, &state->hash, 1, NULL, 0, &admission);
     if (UNLIKELY(status == KIWI_BUSY)) {
-        put_delay(shard, op, delay_ns, reason, executor);
+        put_delay(shard, op, &admission, executor);
         return;
     }
     if (UNLIKELY(state->start_ns != 0))

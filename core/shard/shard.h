@@ -259,15 +259,22 @@ void shard_op_prefetch_record(const struct shard *shard, const struct kiwi_op *o
 /* One entry of a batch. */
 struct batch_entry { struct entry entry; uint64_t hash; };
 
-/* Admission, log, memtable, cache for count entries as one atomic append. KIWI_BUSY: *delay_ns says
- * when to try again, *reason why. Sets sequences. parts: NULL for a batch of one shard. */
+/* Between a write and the shard that may have no room for it now. */
+struct admission {
+    uint64_t        waited_ns; /* in: how long the operation was put off already */
+    uint64_t        delay_ns;  /* out, with KIWI_BUSY: how long to wait before the next try, */
+    enum kiwi_stall reason;    /* and for what */
+};
+
+/* Admission, log, memtable, cache for count entries as one atomic append. KIWI_BUSY: no room yet.
+ * Sets sequences. parts: NULL for a batch of one shard. */
 MUST_USE enum kiwi_status shard_write(struct shard *shard, struct entry *entries,
                                       const uint64_t *hashes, uint32_t count,
                                       const struct wal_part *parts, uint32_t part_count,
-                                      uint64_t *delay_ns, enum kiwi_stall *reason);
+                                      struct admission *admission);
 /* First half for cross-shard batches: would shard_write take the append now? */
 MUST_USE enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
-                                     uint64_t *delay_ns, enum kiwi_stall *reason);
+                                     struct admission *admission);
 /* What the pacer asks of a write of bytes, 0: nothing. Charged once per operation. */
 uint64_t admission_charge(struct shard *shard, uint64_t bytes);
 void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t delay_ns);

@@ -18,6 +18,8 @@ static_assert(offsetof(struct wal_group_header, record_count)
 
 #define ONE_RECORD      (1ull << 32) /* one more in the word of length and record_count */
 #define GROUP_BYTES_MAX (1ull << 30) /* of one device request */
+#define TIGHT_EIGHTHS   7u           /* of tail or ring in use */
+#define TIGHT_SLOTS     2u
 
 /* Everything stored before is in memory, and so in the tail, before value is: x86 and the rules of
  * the compiler keep the order, and the dying process cannot lose what it has stored. */
@@ -515,11 +517,23 @@ void wal_trim(struct wal *wal, struct wal_position position)
     ring_low_update(wal);
 }
 
+static uint64_t open_bytes(const struct wal *wal)
+{
+    return open_is_empty(wal) ? 0 : wal_group_bytes(le32_get(wal->open->length));
+}
+
 uint64_t wal_ring_used_bytes(const struct wal *wal)
 {
-    uint64_t open = open_is_empty(wal) ? 0 : wal_group_bytes(le32_get(wal->open->length));
+    return wal->ring.next - wal->ring.low + open_bytes(wal);
+}
 
-    return wal->ring.next - wal->ring.low + open;
+bool wal_is_tight(const struct wal *wal)
+{
+    uint64_t open = open_bytes(wal);
+
+    return wal->tail.next - wal->tail.low + open > wal->tail.bytes / 8 * TIGHT_EIGHTHS
+        || wal->ring.next - wal->ring.low + open > wal->ring.bytes / 8 * TIGHT_EIGHTHS
+        || slots_free(wal) <= TIGHT_SLOTS;
 }
 
 uint64_t wal_ring_bytes(const struct wal *wal)

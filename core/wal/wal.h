@@ -130,6 +130,8 @@ struct wal_position wal_position_now(const struct wal *wal);
 /* Everything before position is in tables whose manifest edit is durable. */
 void                wal_trim(struct wal *wal, struct wal_position position);
 uint64_t            wal_ring_used_bytes(const struct wal *wal);
+/* Little room is left in the tail, in the ring, or for groups: whoever can wait should. */
+bool                wal_is_tight(const struct wal *wal);
 uint64_t            wal_ring_bytes(const struct wal *wal);
 
 struct wal_counters { uint64_t groups, records, write_bytes, syncs; };

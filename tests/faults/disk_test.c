@@ -373,6 +373,71 @@ static void a_full_disk_refuses_writes_until_there_is_room(void **state)
     assert_true(full < runs);
 }
 
+/* ---- nobody makes room ---- */
+
+static void stalls_sum(struct kiwi_db *db, struct kiwi_stats *stats, uint64_t *count,
+                       uint64_t *longest_ns)
+{
+    *count = *longest_ns = 0;
+    assert_int_equal(kiwi_stats_read(db, stats), KIWI_OK);
+    for (int i = 0; i < KIWI_STALL_COUNT; i++) {
+        *count += stats->stalls[i].count;
+        if (stats->stalls[i].max_ns > *longest_ns)
+            *longest_ns = stats->stalls[i].max_ns;
+    }
+}
+
+static void numbered_check(struct kiwi_context *context, uint32_t count)
+{
+    struct kiwi_buffer found = { 0 };
+    char               key[32];
+
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "key-%05u", i);
+        assert_int_equal(kiwi_get(context, (struct kiwi_slice){ key, strlen(key) }, NULL, &found),
+                         KIWI_OK);
+        assert_int_equal(found.size, 200);
+    }
+    kiwi_buffer_free(&found);
+}
+
+/* Goal: when memtables and log are full and stay so, a write is put off for less than 10 ms, and
+ * then takes what is reserved for those that have waited. Method: the writer's context is not the
+ * one that drives the shards, so nothing is flushed until 40 writes have been put off. */
+static void a_write_is_never_put_off_for_long(void **state)
+{
+    struct scene        *scene = scene_begin(seed_under_test, 0);
+    struct kiwi_stats   *stats = calloc(1, sizeof *stats);
+    struct kiwi_context *writer;
+    uint64_t             delayed = 0, longest_ns = 0;
+    uint32_t             count = 0;
+    char                 key[32], value[200];
+
+    (void)state;
+    memset(value, 'v', sizeof value);
+    scene->world.options.memtable_bytes = 256u << 10;
+    scene->world.options.log_bytes = 4u << 20;
+    scene_open(scene);
+    assert_int_equal(kiwi_context_open(scene->world.db, 4, &writer), KIWI_OK);
+    while (delayed < 40) {
+        assert_true(count < 100000);
+        snprintf(key, sizeof key, "key-%05u", count++);
+        assert_int_equal(kiwi_put(writer, (struct kiwi_slice){ key, strlen(key) },
+                                  (struct kiwi_slice){ value, sizeof value }, KIWI_PROCESS),
+                         KIWI_OK);
+        stalls_sum(scene->world.db, stats, &delayed, &longest_ns);
+    }
+    printf("%llu of %u writes were put off, the longest %llu us\n", (unsigned long long)delayed,
+           count, (unsigned long long)longest_ns / 1000);
+    assert_true(longest_ns > 1000000);
+    assert_true(longest_ns < 10000000);
+    kiwi_context_close(writer);
+    assert_int_equal(kiwi_flush(scene->world.context), KIWI_OK);
+    numbered_check(scene->world.context, count);
+    free(stats);
+    scene_end(scene);
+}
+
 /* ---- one run again ---- */
 
 static uint64_t         once_at;
@@ -402,6 +467,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_failing_log_stops_writes_and_not_reads),
         cmocka_unit_test(everything_at_once_loses_nothing),
         cmocka_unit_test(a_full_disk_refuses_writes_until_there_is_room),
+        cmocka_unit_test(a_write_is_never_put_off_for_long),
     };
 
     seed_under_test = seed_get(argc > 1 ? strtoull(argv[1], NULL, 0) : 7);

@@ -25,11 +25,13 @@ struct engine_options {
     uint32_t             thread_count;  /* clients that will be opened */
     uint32_t             depth;
     enum client_model    model;
-    enum kiwi_durability durability;    /* of writes that say KIWI_DURABILITY_DEFAULT */
+    /* Of writes that say KIWI_DURABILITY_DEFAULT; none will ask for more. */
+    enum kiwi_durability durability;
     enum kiwi_io_backend io_backend;
     bool                 must_be_new;
     bool                 has_no_statistics; /* of the engine, as far as they can be off */
     uint64_t             scan_rows;     /* rows of a middling scan */
+    uint64_t             data_bytes;    /* keys and values there will be, about */
 };
 
 /* One row of a scan; false ends the scan. */
@@ -39,6 +41,7 @@ struct engine_class {
     const char *name;
     const char *note;          /* what a reader of results must know; "" when nothing */
     bool        keeps_data;    /* false: reads cannot be verified */
+    bool        has_no_submit; /* blocking clients only: submit and poll are NULL */
 
     enum kiwi_status (*open)(const struct engine_options *options, struct engine **out);
     enum kiwi_status (*close)(struct engine *engine);
@@ -73,11 +76,13 @@ struct engine_class {
     void (*describe)(const struct engine *engine, char *text, size_t bytes);
 };
 
-extern const struct engine_class engine_null;
-#ifdef BENCH_HAS_KIWI
-extern const struct engine_class engine_kiwi;
-#endif
+/* Those whose library was not there when this was configured are not there either. */
+extern const struct engine_class engine_kiwi, engine_null, engine_rocksdb,
+    engine_rocksdb_pipelined, engine_leveldb, engine_lmdb, engine_wiredtiger;
 
+/* NULL: not in this build. */
 const struct engine_class *engine_find(const char *name);
-/* The names there are, with blanks between. */
-const char *engine_names(void);
+/* KIWI_INVALID with a text for people: why engine_find gave none. */
+enum kiwi_status engine_absent(const char *name);
+/* All that are in this build; the first is the default. */
+const struct engine_class *const *engine_list(size_t *count);

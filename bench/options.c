@@ -27,7 +27,7 @@ struct flag {
 
 static const struct flag flags[] = {
     { FLAG_PRESET, "preset", "NAME", "quick, standard or large instead of files" },
-    { FLAG_ENGINE, "engine", "NAME", "kiwi, or null to price the driver itself" },
+    { FLAG_ENGINE, "engine", "NAME", "kiwi, another, or null: prices the driver itself" },
     { FLAG_CLIENT, "client", "MODEL", "attached (default), managed or blocking" },
     { FLAG_THREADS, "threads", "N", "client threads (default: cores)" },
     { FLAG_DEPTH, "depth", "N", "operations outstanding per thread (32; blocking: 1)" },
@@ -292,10 +292,9 @@ static enum kiwi_status engine_option(struct bench_options *options, int id, con
     switch (id) {
     case FLAG_ENGINE:
         options->engine = text;
-        if (engine_find(text) == NULL)
-            return FAIL(KIWI_INVALID, "engine '%.40s' is none of: %s", text, engine_names());
-        return KIWI_OK;
+        return engine_find(text) == NULL ? engine_absent(text) : KIWI_OK;
     case FLAG_CLIENT:
+        options->has_model = true;
         return model_parse(text, &options->model);
     case FLAG_THREADS:
         return small_parse("threads", text, 1024, &options->threads);
@@ -389,10 +388,16 @@ static enum kiwi_status option_unknown(const char *given)
     return FAIL(KIWI_INVALID, "unknown option '%.40s'", word);
 }
 
-static enum kiwi_status options_check(const struct bench_options *options)
+static enum kiwi_status options_check(struct bench_options *options)
 {
     if (options->is_help)
         return KIWI_OK;
+    if (engine_find(options->engine)->has_no_submit) {
+        if (options->has_model && options->model != CLIENT_BLOCKING)
+            return FAIL(KIWI_INVALID, "engine %s has blocking clients only, not %s",
+                        options->engine, model_name(options->model));
+        options->model = CLIENT_BLOCKING;
+    }
     if (options->preset == NULL && options->file_count == 0)
         return FAIL(KIWI_INVALID, "no workload file and no --preset");
     if (options->preset != NULL && options->file_count > 0)

@@ -16,6 +16,7 @@ struct bench_options {
     const char          *preset;                 /* NULL: none */
     const char          *engine;
     enum client_model    model;
+    bool                 has_model;              /* --client was given */
     uint32_t             threads;                /* 0: not said */
     uint32_t             depth;                  /* 0: not said */
     uint32_t             shards;                 /* 0: the engine's choice */

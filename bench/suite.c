@@ -49,6 +49,22 @@ static uint64_t record_bytes(const struct workload *workload)
     return key + workload->values.field_count * field;
 }
 
+/* Over the load and the runs of the data set that starts with first. */
+static enum kiwi_durability strictest_durability(const struct plan *plan,
+                                                 const struct plan_run *first)
+{
+    enum kiwi_durability strictest = plan->load_durability;
+
+    for (const struct plan_run *run = first; run < plan->runs + plan->count; run++) {
+        if (run != first && run->is_first)
+            break;
+        if (run->durability < strictest)
+            strictest = run->durability;
+    }
+    assert(strictest != KIWI_DURABILITY_DEFAULT);
+    return strictest;
+}
+
 static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run *run,
                                      struct dataset *dataset)
 {
@@ -57,6 +73,8 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
     const struct workload      *workload = &run->workload;
     uint64_t record_max = workload->insert_start + workload->insert_count
                         + workload_expected_inserts(workload) + 1;
+    uint64_t data_bytes = (workload->insert_count + workload_expected_inserts(workload))
+                        * record_bytes(workload);
 
     TRY(data_folder_wipe(options->directory));
     data_folder_path(options->directory, dataset->path, sizeof dataset->path);
@@ -72,11 +90,12 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
                         .thread_count = plan->thread_count,
                         .depth = plan->depth,
                         .model = options->model,
-                        .durability = run->durability,
+                        .durability = strictest_durability(plan, run),
                         .io_backend = options->io_backend,
                         .must_be_new = true,
                         .has_no_statistics = options->has_no_statistics,
-                        .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2 },
+                        .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2,
+                        .data_bytes = data_bytes },
             .value_bytes_max = plan->value_bytes_max },
         &dataset->crew));
     suite->dataset_count++;

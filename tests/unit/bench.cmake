@@ -7,3 +7,6 @@ target_compile_definitions(test_bench_report PRIVATE
   SCHEMA_FILE="${PROJECT_SOURCE_DIR}/results/schema/v1.json"
   WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")
 target_compile_definitions(test_bench_hlog PRIVATE HLOG_DECODE="${PROJECT_SOURCE_DIR}/tests/bench/hlog_decode.js")
+
+# Every engine of this build that keeps data, through the same calls: other people's may be missing.
+kiwi_test(test_bench_engines SOURCES ${CMAKE_CURRENT_LIST_DIR}/bench_engines.c LINK room_bench)

@@ -428,8 +428,29 @@ static struct bytes range_begin_widened(const struct version *version, struct by
     return first;
 }
 
+static bool run_holds_old(const struct run *run, const struct key_range *range,
+                          uint64_t sequence_max)
+{
+    for (uint32_t i = 0; i < run->table_count; i++)
+        if (run->places[i].table->info.sequence_min <= sequence_max
+            && place_overlaps(&run->places[i], range))
+            return true;
+    return false;
+}
+
+/* The runs of a level from its oldest to the youngest with such a table; 0: it has none. */
+static uint32_t old_run_count(const struct level *level, const struct key_range *range,
+                              uint64_t sequence_max)
+{
+    for (uint32_t i = 0; i < level->run_count; i++)
+        if (run_holds_old(level->runs[i], range, sequence_max))
+            return level->run_count - i;
+    return 0;
+}
+
 void compaction_pick_range(const struct version *version, struct bytes first,
-                           struct bytes last_key, struct compaction_plan *plan)
+                           struct bytes last_key, uint64_t sequence_max,
+                           struct compaction_plan *plan)
 {
     struct key_range range = { .first = range_begin_widened(version, first), .last = last_key };
     uint32_t         last = version->level_count > LAST_LEVEL_MIN ? version->level_count - 1
@@ -440,13 +461,15 @@ void compaction_pick_range(const struct version *version, struct bytes first,
         last++;
     *plan = (struct compaction_plan){ .reason = COMPACTION_NONE };
     for (uint32_t level = 0; level < last; level++) {
-        if (!levels_overlap(version, level, &range))
+        uint32_t runs = old_run_count(&version->levels[level], &range, sequence_max);
+
+        if (runs == 0)
             continue;
         *plan = (struct compaction_plan){
             .reason = COMPACTION_MANUAL,
             .source_level = level,
             .target_level = last,
-            .source_run_count = version->levels[level].run_count,
+            .source_run_count = runs,
             .first = range.first,
             .last = range.last,
         };

@@ -42,10 +42,12 @@ struct compaction_plan {
 
 void     compaction_pick(const struct version *version, const struct pick_options *options,
                          struct compaction_plan *plan);
-/* For kiwi_compact: everything that overlaps [first, last] goes to the last level, a portion at a
- * time: call again after each merge until the reason is COMPACTION_NONE. */
+/* For kiwi_compact: every table that overlaps [first, last] and has an entry up to sequence_max
+ * goes to the last level, a portion at a time: call again after each merge until the reason is
+ * COMPACTION_NONE. Runs of younger entries are left, so that it ends while writes go on. */
 void     compaction_pick_range(const struct version *version, struct bytes first,
-                               struct bytes last, struct compaction_plan *plan);
+                               struct bytes last, uint64_t sequence_max,
+                               struct compaction_plan *plan);
 /* Bytes that must still be rewritten until run counts and ratios hold. */
 uint64_t compaction_debt_bytes(const struct version *version, const struct pick_options *options);
 

@@ -149,8 +149,9 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
             failure = shard->compaction_status;
         if (failure == KIWI_OK && is_over && waiter->then_compact) {
             compaction_pick_range(version_present(shard->versions), waiter->first, waiter->last,
-                                  &plan);
-            is_over = plan.reason == COMPACTION_NONE && shard->compaction.job == NULL;
+                                  waiter->sequence, &plan);
+            is_over = plan.reason == COMPACTION_NONE
+                   && (shard->compaction.job == NULL || !shard->compaction.is_manual);
         }
         if (failure == KIWI_OK && !is_over) {
             link = &waiter->next;
@@ -166,12 +167,6 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
 
 /* ---- opening jobs, inside ---- */
 
-static enum kiwi_tier tier_of(uint8_t kind)
-{
-    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
-         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
-}
-
 /* What a flush has written was in memory until now, and part of it is being read: it goes to the
  * cache, whose small queue keeps what is not read again from costing anything else. */
 static void flush_warm(void *context, uint64_t table_id, struct block_ref ref, const uint8_t *block)
@@ -179,7 +174,7 @@ static void flush_warm(void *context, uint64_t table_id, struct block_ref ref, c
     struct shard *shard = context;
 
     shard_enter(shard);
-    cache_block_insert(shard->cache, tier_of(ref.kind), table_id, ref.offset, block, ref.bytes);
+    cache_block_insert(shard->cache, block_tier(ref.kind), table_id, ref.offset, block, ref.bytes);
     shard_leave(shard, NULL);
 }
 
@@ -193,7 +188,7 @@ static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, c
     if (ref.kind == BLOCK_DATA && !shard->keeps_blocks)
         cache_block_offer(shard->cache, KIWI_TIER_BLOCK, table_id, ref.offset, block, ref.bytes);
     else
-        cache_block_insert(shard->cache, tier_of(ref.kind), table_id, ref.offset, block,
+        cache_block_insert(shard->cache, block_tier(ref.kind), table_id, ref.offset, block,
                            ref.bytes);
     shard_leave(shard, NULL);
 }
@@ -262,7 +257,8 @@ static bool manual_plan(struct shard *shard, struct compaction_plan *plan)
         if (!w->then_compact
             || (shard->frozen_count > 0 && w->sequence >= shard->frozen[0]->sequence_min))
             continue;
-        compaction_pick_range(version_present(shard->versions), w->first, w->last, plan);
+        compaction_pick_range(version_present(shard->versions), w->first, w->last, w->sequence,
+                              plan);
         if (plan->reason != COMPACTION_NONE)
             return true;
     }

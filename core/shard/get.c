@@ -124,12 +124,6 @@ static void get_end(struct shard *shard, struct kiwi_op *op, enum kiwi_status st
 
 /* ---- tables ---- */
 
-static enum kiwi_tier tier_of(uint8_t kind)
-{
-    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
-         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
-}
-
 static void table_left_count(struct shard *shard, struct kiwi_op *op, const struct table_get *get,
                              uint32_t level)
 {
@@ -152,7 +146,7 @@ static void table_left_count(struct shard *shard, struct kiwi_op *op, const stru
 static const uint8_t *block_in_memory(struct shard *shard, struct kiwi_op *op,
                                       const struct table_get *get)
 {
-    const uint8_t *block = cache_block_find(shard->cache, tier_of(get->wanted.kind),
+    const uint8_t *block = cache_block_find(shard->cache, block_tier(get->wanted.kind),
                                             get->table->info.id, get->wanted.offset, get->hash);
 
     if (block != NULL && op->explain != NULL)
@@ -318,7 +312,7 @@ void get_resume(struct shard *shard, struct kiwi_op *op, struct context *executo
     }
     read_count(shard, op, read);
     if ((op->flags & KIWI_FLAG_NO_FILL) == 0)
-        cache_block_insert(shard->cache, tier_of(ref.kind), read->get.table->info.id, ref.offset,
+        cache_block_insert(shard->cache, block_tier(ref.kind), read->get.table->info.id, ref.offset,
                            read_block(read), ref.bytes);
     switch (tables_walk(shard, op, read, read->version,
                         table_get_step(&read->get, read_block(read)), true)) {

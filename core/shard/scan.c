@@ -162,12 +162,6 @@ static enum iter_state iter_position(struct iter *iter, const struct scan *scan)
 
 /* ---- blocks ---- */
 
-static enum kiwi_tier tier_of(uint8_t kind)
-{
-    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
-         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
-}
-
 /* From what this fill has read, or from the cache. NULL: it must be read. */
 static const uint8_t *block_find(struct shard *shard, struct scan *scan, struct table *table,
                                  struct block_ref ref, enum kiwi_status *status)
@@ -197,7 +191,7 @@ static const uint8_t *block_find(struct shard *shard, struct scan *scan, struct 
             sources->used[sources->used_count++] = (struct scan_used){ table, ref, block };
         return block;
     }
-    return cache_block_find(shard->cache, tier_of(ref.kind), table->info.id, ref.offset, 0);
+    return cache_block_find(shard->cache, block_tier(ref.kind), table->info.id, ref.offset, 0);
 }
 
 /* How much to read at once: what the rows still wanted are likely to take in this run. */
@@ -242,7 +236,7 @@ static enum kiwi_status block_want(struct scan *scan, const struct run *run, str
 static void wanted_prefetch(const struct shard *shard, const struct iter *iter,
                             enum cache_fetch fetch)
 {
-    cache_block_prefetch(shard->cache, tier_of(iter->wanted.kind), iter->wanted_table->info.id,
+    cache_block_prefetch(shard->cache, block_tier(iter->wanted.kind), iter->wanted_table->info.id,
                          iter->wanted.offset, fetch);
 }
 
@@ -657,7 +651,7 @@ static void blocks_keep(struct shard *shard, struct scan *scan)
     struct scan_sources *sources = scan->sources;
 
     for (uint32_t i = 0; i < sources->used_count && !scan->no_fill; i++)
-        cache_block_insert(shard->cache, tier_of(sources->used[i].ref.kind),
+        cache_block_insert(shard->cache, block_tier(sources->used[i].ref.kind),
                            sources->used[i].table->info.id, sources->used[i].ref.offset,
                            sources->used[i].block, sources->used[i].ref.bytes);
     sources->used_count = 0;

@@ -85,6 +85,13 @@ struct log_write {
     bool              is_busy;
 };
 
+/* Which part of the cache keeps blocks of this kind. */
+static inline enum kiwi_tier block_tier(uint8_t kind)
+{
+    return kind == BLOCK_DATA ? KIWI_TIER_BLOCK
+         : kind == BLOCK_INDEX ? KIWI_TIER_INDEX : KIWI_TIER_FILTER;
+}
+
 struct running_job {
     struct job            *job;      /* NULL: free slot */
     struct frozen         *inputs[SHARD_FROZEN_MAX]; /* flush: its memtables */

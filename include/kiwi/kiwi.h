@@ -100,7 +100,7 @@ enum kiwi_verb {
     KIWI_WRITE,        /* a batch, atomically, also across shards */
     KIWI_ITERATE,      /* moves an iterator */
     KIWI_FLUSH,        /* everything in memtables becomes tables */
-    KIWI_COMPACT,      /* key range rewritten to the last level */
+    KIWI_COMPACT,      /* key range, as written when it starts, goes to the last level */
     KIWI_WAIT_DURABLE, /* everything this context wrote before is on stable media */
 };
 
@@ -219,6 +219,8 @@ enum kiwi_status kiwi_write(struct kiwi_context *context, struct kiwi_batch *bat
                             enum kiwi_durability durability);
 enum kiwi_status kiwi_wait_durable(struct kiwi_context *context);
 enum kiwi_status kiwi_flush(struct kiwi_context *context);
+/* Everything in [first, last] that was written before the call goes to the last level; what is
+ * written meanwhile may stay above, so the call ends however fast others write. */
 enum kiwi_status kiwi_compact(struct kiwi_context *context, struct kiwi_slice first,
                               struct kiwi_slice last);
 

@@ -643,6 +643,34 @@ static void strict_reads_return_what_is_durable(void **state)
     assert_int_equal(op.value_bytes, 1);
 }
 
+/* Goal: kiwi_compact ends although writes go on; it covers what was there when it was asked. The
+ * bound is many times the data there was. Which runs it takes: tests/unit/compact_pick.c. */
+static void compacting_ends_while_writes_go_on(void **state)
+{
+    enum { KEYS = 2000, WRITES_MAX = 400000 };
+    struct world   *world = *state;
+    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
+    char            key[32], value[200] = { 0 };
+    uint32_t        writes = 0;
+
+    for (uint32_t i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "key%u", i);
+        check_ok(kiwi_put(world->context, slice(key), (struct kiwi_slice){ value, sizeof value },
+                          KIWI_PROCESS));
+    }
+    memset(&op, 0, sizeof op);
+    op.verb = KIWI_COMPACT;
+    check_ok(kiwi_submit(world->context, ops, 1));
+    while (kiwi_poll(world->context, done, 1, 0) == 0) {
+        if (++writes > WRITES_MAX)
+            fail_msg("not over after %u writes", WRITES_MAX);
+        snprintf(key, sizeof key, "key%u", writes * 7919 % KEYS);
+        check_ok(kiwi_put(world->context, slice(key), (struct kiwi_slice){ value, sizeof value },
+                          KIWI_PROCESS));
+    }
+    check_ok(op.status);
+}
+
 static void misuse_is_answered_not_crashed(void **state)
 {
     struct world   *world = *state;
@@ -688,6 +716,7 @@ int main(int argc, char **argv)
         one(statistics_account_for_what_was_done),
         one(wait_durable_covers_everything_before_it),
         one(strict_reads_return_what_is_durable),
+        one(compacting_ends_while_writes_go_on),
         one(misuse_is_answered_not_crashed),
     };
 

@@ -266,7 +266,7 @@ static void tables_that_share_no_key_stay(void **state)
                                          .source_run_count = 2 };
         assert_true(harness_compact(harness, &plan, &run));
         compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                              &plan);
+                              SEQUENCE_MAX, &plan);
         assert_int_equal(plan.source_level, 1);
         assert_true(harness_compact(harness, &plan, &run));
         assert_int_equal(version_present(harness->set)->levels[2].run_count, 1);
@@ -359,7 +359,8 @@ static void history_run(const struct harness_options *options, uint32_t rounds)
             if (harness_below(harness, 8) == 0)
                 compaction_pick_range(version_present(harness->set),
                                       bytes_compare(a->key, b->key) < 0 ? a->key : b->key,
-                                      bytes_compare(a->key, b->key) < 0 ? b->key : a->key, &plan);
+                                      bytes_compare(a->key, b->key) < 0 ? b->key : a->key,
+                                      SEQUENCE_MAX, &plan);
             if (plan.reason != COMPACTION_NONE)
                 (void)harness_compact(harness, &plan, &run);
         }
@@ -400,11 +401,11 @@ static struct harness *prepared(const struct harness_options *options, struct co
 
     flush_many(harness, 2, 500);
     compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                          plan);
+                          SEQUENCE_MAX, plan);
     assert_true(harness_compact(harness, plan, &run));
     flush_many(harness, 3, 500);
     compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                          plan);
+                          SEQUENCE_MAX, plan);
     assert_int_equal(plan->reason, COMPACTION_MANUAL);
     return harness;
 }
@@ -426,13 +427,13 @@ static void a_compaction_cancelled_at_any_step_changes_no_read(void **state)
         harness_check(harness);
         /* What is left of it is done by the next one. */
         compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                              &plan);
+                              SEQUENCE_MAX, &plan);
         run = (struct harness_run){ 0 };
         assert_true(is_done == (plan.reason == COMPACTION_NONE));
         if (!is_done)
             assert_true(harness_compact(harness, &plan, &run));
         compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                              &plan);
+                              SEQUENCE_MAX, &plan);
         assert_int_equal(plan.reason, COMPACTION_NONE);
         harness_close(harness);
         assert_true(step < 2000);
@@ -531,7 +532,7 @@ static void an_error_of_any_single_operation_does_no_harm(void **state)
             if (!is_done) {
                 run = (struct harness_run){ 0 };
                 compaction_pick_range(version_present(harness->set), bytes_of(NULL, 0),
-                                      bytes_of(NULL, 0), &plan);
+                                      bytes_of(NULL, 0), SEQUENCE_MAX, &plan);
                 assert_true(plan.reason != COMPACTION_NONE);
                 assert_true(harness_compact(harness, &plan, &run));
                 harness_check(harness);

@@ -562,6 +562,41 @@ static void random_histories_reach_a_fixpoint(void **state)
     }
 }
 
+/* What was flushed after kiwi_compact was called must not keep it from returning. */
+static void a_range_leaves_runs_that_are_younger_than_asked(void **state)
+{
+    enum { OLD_RUNS = 5, YOUNG_RUNS = 3, ASKED = 1000 };
+    struct world           world;
+    struct compaction_plan plan;
+    uint64_t               young_ids[YOUNG_RUNS];
+
+    (void)state;
+    world_begin(&world, 31);
+    for (int i = 0; i < OLD_RUNS + YOUNG_RUNS; i++)
+        flush(&world, MEMTABLE_BYTES);
+    for (uint32_t i = 0; i < YOUNG_RUNS; i++) {
+        struct run *run = present(&world)->levels[0].runs[i];
+
+        young_ids[i] = run->id;
+        for (uint32_t k = 0; k < run->table_count; k++)
+            run->places[k].table->info.sequence_min = ASKED + 1;
+    }
+    for (uint32_t merges = 0;; merges++) {
+        compaction_pick_range(present(&world), bytes_of(NULL, 0), bytes_of(NULL, 0), ASKED, &plan);
+        if (plan.reason == COMPACTION_NONE)
+            break;
+        assert_true(merges < 50);
+        merge_run(&world, &plan);
+        ages_check(&world);
+    }
+    assert_int_equal(present(&world)->levels[0].run_count, YOUNG_RUNS);
+    for (uint32_t i = 0; i < YOUNG_RUNS; i++)
+        assert_int_equal(present(&world)->levels[0].runs[i]->id, young_ids[i]);
+    for (uint32_t level = 1; level + 1 < present(&world)->level_count; level++)
+        assert_int_equal(present(&world)->levels[level].run_count, 0);
+    world_end(&world);
+}
+
 static void a_range_goes_to_the_last_level_and_stays_there(void **state)
 {
     (void)state;
@@ -585,7 +620,7 @@ static void a_range_goes_to_the_last_level_and_stays_there(void **state)
 
         for (;; merges++) {
             compaction_pick_range(present(&world), bytes_of(first.b, 8), bytes_of(last.b, 8),
-                                  &plan);
+                                  SEQUENCE_MAX, &plan);
             if (plan.reason == COMPACTION_NONE)
                 break;
             assert_true(merges < 50);
@@ -604,7 +639,8 @@ static void a_range_goes_to_the_last_level_and_stays_there(void **state)
             }
         /* All of it, without bounds. */
         for (merges = 0;; merges++) {
-            compaction_pick_range(present(&world), bytes_of(NULL, 0), bytes_of(NULL, 0), &plan);
+            compaction_pick_range(present(&world), bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                  SEQUENCE_MAX, &plan);
             if (plan.reason == COMPACTION_NONE)
                 break;
             assert_true(merges < 50);
@@ -706,7 +742,7 @@ static void hundreds_of_runs_are_merged_in_portions(void **state)
         } else {
             for (int merges = 0;; merges++) {
                 compaction_pick_range(present(&world), bytes_of(NULL, 0), bytes_of(NULL, 0),
-                                      &plan);
+                                      SEQUENCE_MAX, &plan);
                 if (plan.reason == COMPACTION_NONE)
                     break;
                 assert_true(merges < 10);
@@ -752,6 +788,7 @@ int main(void)
         cmocka_unit_test(a_load_of_thousands_of_memtables_keeps_its_write_amplification),
         cmocka_unit_test(updates_of_the_same_keys_keep_space_bounded),
         cmocka_unit_test(random_histories_reach_a_fixpoint),
+        cmocka_unit_test(a_range_leaves_runs_that_are_younger_than_asked),
         cmocka_unit_test(a_range_goes_to_the_last_level_and_stays_there),
         cmocka_unit_test(a_run_of_tombstones_goes_to_the_bottom),
         cmocka_unit_test(merges_into_the_last_level_come_in_slices),

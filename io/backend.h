@@ -72,6 +72,7 @@ struct io {
     pthread_mutex_t          queues_lock;
     struct io_queue         *queues;
     _Atomic uint32_t         remarks;
+    bool                     is_child; /* forked: no rings */
     char features[IO_REMARK_ALL + 1][IO_FEATURES_BYTES]; /* by remarks; constant after open */
 };
 

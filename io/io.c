@@ -72,6 +72,24 @@ void io_close(struct io *io)
         io->methods->close(io);
 }
 
+void io_fork_prepare(struct io *io)
+{
+    pthread_mutex_lock(&io->queues_lock);
+}
+
+void io_fork_parent(struct io *io)
+{
+    pthread_mutex_unlock(&io->queues_lock);
+}
+
+void io_fork_child(struct io *io)
+{
+    io->is_child = true;
+    io->queues = NULL; /* the parent's */
+    scheduler_budget_init(&io->budget); /* what was in flight is the parent's too */
+    pthread_mutex_unlock(&io->queues_lock);
+}
+
 const char *io_backend_name(const struct io *io)
 {
     return io->methods->name;

@@ -34,6 +34,12 @@ enum io_backend {
 /* KIWI_UNSUPPORTED when the host refuses io_uring: the text names the cause (sysctl, seccomp, old
  * kernel, locked memory) and the option io_backend=posix. */
 MUST_USE enum kiwi_status io_open(enum io_backend backend, struct io **out);
+/* Around a fork: nothing of the backend is half done between prepare and parent or child. In the
+ * child queues opened from then on use plain system calls in the calling thread, and those of the
+ * parent are never touched. */
+void io_fork_prepare(struct io *io);
+void io_fork_parent(struct io *io);
+void io_fork_child(struct io *io);
 /* NULL is fine; all files and queues are closed before. */
 void                      io_close(struct io *io);
 const char               *io_backend_name(const struct io *io);

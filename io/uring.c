@@ -483,6 +483,7 @@ static enum kiwi_status uring_queue_open(struct io *io, uint32_t depth, struct i
         memory_free(queue);
         return status;
     }
+    queue->is_plain = io->is_child;
     *out = &queue->base;
     return KIWI_OK;
 }

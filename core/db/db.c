@@ -203,7 +203,7 @@ enum kiwi_status kiwi_close(struct kiwi_db *db)
 {
     enum kiwi_status first = KIWI_OK;
 
-    if (db == NULL)
+    if (db == NULL || db->is_child)
         return KIWI_OK;
     threads_stop(db);
     assert(atomic_load(&db->context_count) == 0);
@@ -298,6 +298,8 @@ enum kiwi_status kiwi_attach(struct kiwi_context *context, uint64_t shard_mask)
     struct kiwi_db  *db = context->db;
     enum kiwi_status status = KIWI_OK;
 
+    if (db->is_child)
+        return FAIL(KIWI_UNSUPPORTED, "a forked child only reads: it cannot attach to shards");
     if (db->shard_count < 64 && shard_mask >> db->shard_count != 0)
         return FAIL(KIWI_INVALID, "shard mask %#" PRIx64 " names shards beyond the %u there are",
                     shard_mask, db->shard_count);

@@ -25,6 +25,7 @@ struct kiwi_db {
     struct database_id  database;
     uint64_t            hash_seed;
     uint32_t            shard_count;
+    bool                is_child;      /* forked: reads only */
     struct shard       *shards[KIWI_SHARD_COUNT_MAX];
     struct engine_thread threads[KIWI_SHARD_COUNT_MAX];
     uint32_t            thread_count;

@@ -30,8 +30,18 @@ static enum kiwi_status value_check(struct kiwi_slice value)
     return KIWI_OK;
 }
 
+/* Everything but reads, and reads that would wait for the log. */
+static bool is_for_parents(const struct kiwi_op *op)
+{
+    return (op->verb != KIWI_GET && op->verb != KIWI_ITERATE)
+        || (op->flags & KIWI_FLAG_STRICT_READ) != 0;
+}
+
 static enum kiwi_status op_check(const struct kiwi_context *context, const struct kiwi_op *op)
 {
+    if (UNLIKELY(context->db->is_child) && is_for_parents(op))
+        return FAIL(KIWI_UNSUPPORTED, "a forked child only reads, and not strictly: op.verb is %u",
+                    op->verb);
     if (UNLIKELY(op->durability > KIWI_MEMORY))
         return FAIL(KIWI_INVALID, "op.durability is %u", op->durability);
     switch (op->verb) {

@@ -25,6 +25,14 @@ void shard_enter(struct shard *shard)
     }
 }
 
+void shard_fork_child(struct shard *shard)
+{
+    (void)mailbox_take(&shard->inbox);
+    shard->waiters = shard->waiters_last = NULL;
+    shard->flush_waiters = NULL;
+    shard->runner = NULL;
+}
+
 static void inbox_run(struct shard *shard, struct context *executor)
 {
     struct mail *mail;

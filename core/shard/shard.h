@@ -252,6 +252,10 @@ bool shard_try_enter(struct shard *shard);
 /* Leaves after running what came into the inbox meanwhile. */
 void shard_leave(struct shard *shard, struct context *executor);
 
+/* In a forked child, entered: drops what belongs to the parent's threads (its inbox, waiters and
+ * runner). Reads go on; nothing is written any more. */
+void shard_fork_child(struct shard *shard);
+
 /* ---- operations, inside ---- */
 void shard_task_run(struct shard *shard, struct task *task, struct context *executor);
 void shard_op_run(struct shard *shard, struct kiwi_op *op, struct context *executor);

@@ -9,7 +9,8 @@
  * Keys     0 to 65,535 bytes, any bytes, ordered by memcmp and then by length.
  * Values   0 bytes to 64 MiB, any bytes.
  * Errors   every call returns enum kiwi_status; kiwi_error_text() says what, where and which limit.
- * Fork     do not use a database in a forked child.
+ * Fork     a forked child may read what was there, between kiwi_fork_child and its exit; without
+ *          kiwi_fork_prepare before the fork it must not touch the database.
  */
 #pragma once
 
@@ -31,6 +32,7 @@ struct kiwi_context;
 struct kiwi_snapshot;
 struct kiwi_iterator;
 struct kiwi_batch;
+struct kiwi_fork;
 
 /* Borrowed bytes; data may be NULL when size is 0. */
 struct kiwi_slice {
@@ -240,6 +242,37 @@ size_t           kiwi_batch_count(const struct kiwi_batch *batch);
 /* A true cut over all shards: holds everything completed before the call, nothing started after. */
 enum kiwi_status kiwi_snapshot_open(struct kiwi_db *db, struct kiwi_snapshot **out);
 void             kiwi_snapshot_close(struct kiwi_snapshot *snapshot); /* NULL is fine; any thread */
+
+/* ---- fork ----------------------------------------------------------------------------------- */
+
+/*
+ * For hosts that write a picture of the database from a forked child:
+ *
+ *     kiwi_fork_prepare(db, &held);
+ *     child = fork();
+ *     if (child == 0) { kiwi_fork_child(held); ... open a context, read all ... _exit(0); }
+ *     kiwi_fork_parent(held);
+ *     ... waitpid(child) ...
+ *     kiwi_fork_end(held);
+ *
+ * Prepare enters all shards, so that nothing is half done at the fork; from there to
+ * kiwi_fork_parent other threads' operations wait, and the calling thread uses nothing else of the
+ * database. Until kiwi_fork_end the tables that the child may read stay on disk, whatever the
+ * parent merges or drops. When fork() fails: kiwi_fork_parent, then kiwi_fork_end. KIWI_NO_MEMORY
+ * leaves nothing held. All on the thread that forks; kiwi_fork_end on any.
+ */
+enum kiwi_status kiwi_fork_prepare(struct kiwi_db *db, struct kiwi_fork **out);
+void             kiwi_fork_parent(struct kiwi_fork *held);
+/*
+ * First call in the child. The database is as it was at the fork, memtables included, and stays so:
+ * contexts made here, snapshots, gets and iterators work, with plain reads in the calling thread,
+ * no ring and no engine thread. Everything that writes, attaches, flushes or waits for the log is
+ * answered with KIWI_UNSUPPORTED, and nothing on disk is ever touched. What was made before the
+ * fork (contexts, iterators, snapshots) is the parent's and must not be used. kiwi_close leaves the
+ * memory to the end of the process; end it with _exit.
+ */
+void             kiwi_fork_child(struct kiwi_fork *held);
+void             kiwi_fork_end(struct kiwi_fork *held); /* the parent's; NULL is fine */
 
 /* ---- iterators ------------------------------------------------------------------------------ */
 

@@ -267,6 +267,9 @@ void operation_wait(struct kiwi_context *context, struct kiwi_op *op)
     while (UNLIKELY(!state->is_done))
         if (!context_turn(engine) && !state->is_done)
             context_sleep(engine, KIWI_FOREVER);
+    /* The lead of a log group may have been handed to us just now: it must not lie here unread. */
+    if (UNLIKELY(!mailbox_is_empty(&engine->returned)))
+        context_turn(engine);
     /* A log group in our queue is everybody's: nobody else can see it finish. */
     while (UNLIKELY(engine->log_writes_out > 0) && !engine->is_pollable)
         if (!context_turn(engine) && engine->log_writes_out > 0)

@@ -73,8 +73,13 @@ static bool group_is_due(struct shard *shard, const struct context *executor,
 
 static void lead_hand_over(struct shard *shard, struct context *context)
 {
-    if (shard->lead.is_out)
+    /* It may lie unread with a thread whose write was led by another and that does something else
+     * now. The runner may sleep for as long as it was told before this waiter came: it looks again,
+     * and leads what nobody has led after SYNC_INTERVAL_NS. */
+    if (shard->lead.is_out) {
+        background_wake(shard);
         return;
+    }
     shard->lead.task.kind = TASK_LEAD;
     shard->lead.shard = shard;
     shard->lead.is_out = true;

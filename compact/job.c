@@ -686,7 +686,7 @@ void job_file_refuse(struct job *job, enum kiwi_status status)
     job_fail(job, status);
 }
 
-bool job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_id)
+bool job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_id, bool *is_new)
 {
     assert(job->status != KIWI_OK);
     assert(job->io_outstanding == 0);
@@ -700,6 +700,7 @@ bool job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_i
         if (output->file != NULL) {
             *file = output->file;
             *file_id = output->file_id;
+            *is_new = output->is_new;
             output->file = NULL;
             return true;
         }

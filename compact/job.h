@@ -76,7 +76,8 @@ void     job_file_give(struct job *job, struct io_file *file, uint64_t file_id, 
 /* Answer when there is none: the job fails with status. */
 void     job_file_refuse(struct job *job, enum kiwi_status status);
 /* (token) after JOB_FAILED: files that never became part of a version, until false. */
-bool     job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_id);
+bool     job_file_take_back(struct job *job, struct io_file **file, uint64_t *file_id,
+                            bool *is_new);
 
 /* (token) with JOB_PUBLISH. For a flush the caller fills flushed_sequence and log_position. status:
  * KIWI_OK once the version has the tables; a failure means that it has none of them. */

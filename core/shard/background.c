@@ -523,12 +523,12 @@ static void file_remove(char *path, struct context *runner)
     io_queue_add(runner->queue, request);
 }
 
-static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id,
+static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id, bool is_new,
                       struct context *runner)
 {
     char *path = NULL;
 
-    table_files_give(shard->files, file, file_id, &path);
+    table_files_give(shard->files, file, file_id, is_new, &path);
     if (path != NULL)
         file_remove(path, runner);
 }
@@ -547,7 +547,7 @@ static void obsolete_recycle(struct shard *shard, struct context *runner)
         cache_table_drop(shard->cache, table->info.id);
         table->file = NULL;
         table_close(table);
-        file_give(shard, file, file_id, runner);
+        file_give(shard, file, file_id, false, runner);
     }
     while ((path = table_files_excess_take(shard->files)) != NULL)
         file_remove(path, runner);
@@ -561,13 +561,14 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
     uint32_t         *failures = is_flush ? &shard->flush_failures : &shard->compaction_failures;
     struct io_file   *file;
     uint64_t          file_id;
+    bool              is_new;
 
     counters_add(shard, running);
     if (running->state == JOB_FAILED) {
         enum kiwi_status status = job_status(running->job);
 
-        while (job_file_take_back(running->job, &file, &file_id))
-            file_give(shard, file, file_id, runner);
+        while (job_file_take_back(running->job, &file, &file_id, &is_new))
+            file_give(shard, file, file_id, is_new, runner);
         if (status != KIWI_CLOSED) {
             *retry_ns = io_now_ns(shard->options.io)
                       + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);

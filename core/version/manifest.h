@@ -84,16 +84,17 @@ struct table_files_options {
 MUST_USE enum kiwi_status table_files_open(const struct table_files_options *options,
                                            struct manifest *manifest, struct table_files **out);
 void table_files_close(struct table_files *files);
-/* A file for a new table of up to bytes: a recycled one (is_new false: its name is durable already
- * and its space allocated) or a fresh one (is_new: allocate it, and sync the directory before an
- * edit names it). Blocking but short. */
+/* A file for a new table of up to bytes: a recycled one (its space is allocated) or a fresh one.
+ * is_new: its name may not be durable; sync the directory before an edit names it. A recycled file
+ * is new as well when it was given back before anybody had done so. Blocking but short. */
 MUST_USE enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
                                            struct io_file **file, uint64_t *file_id, bool *is_new);
-/* Closes file and pools it: it is taken again, or removed, only after every edit applied so far is
- * durable. Beyond the pool's limit hands out a path, of this or an older file, for an IO_REMOVE
- * request (from memory_allocate, owned by the caller); *path NULL: nothing to remove. */
+/* Closes file and pools it (is_new: as it was taken, unless an edit has named it): it is taken
+ * again, or removed, only after every edit applied so far is durable. Beyond the pool's limit hands
+ * out a path, of this or an older file, for an IO_REMOVE request (from memory_allocate, owned by
+ * the caller); *path NULL: nothing to remove. */
 void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
-                      char **path);
+                      bool is_new, char **path);
 /* The next path beyond the pool's limit, as above; NULL: none now. A file is kept over the limit
  * while the edit that freed it is not durable, so this may find more than table_files_give did. */
 char    *table_files_excess_take(struct table_files *files);

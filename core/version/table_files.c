@@ -22,6 +22,7 @@ struct pooled {
     uint64_t file_id;
     uint64_t bytes;
     uint64_t change; /* edits applied when it came: free once so many are durable */
+    bool     is_new; /* nobody has synced its name */
 };
 
 struct table_files {
@@ -69,7 +70,7 @@ uint64_t table_files_pool_bytes(const struct table_files *files)
 
 /* ---- the pool ---- */
 
-static bool pool_add(struct table_files *files, uint64_t file_id, uint64_t bytes, uint64_t change)
+static bool pool_add(struct table_files *files, struct pooled pooled)
 {
     if (files->count == files->capacity) {
         uint32_t       capacity = files->capacity * 2 + 8;
@@ -80,8 +81,8 @@ static bool pool_add(struct table_files *files, uint64_t file_id, uint64_t bytes
         files->pool = grown;
         files->capacity = capacity;
     }
-    files->pool[files->count++] = (struct pooled){ file_id, bytes, change };
-    files->pool_bytes += bytes;
+    files->pool[files->count++] = pooled;
+    files->pool_bytes += pooled.bytes;
     return true;
 }
 
@@ -141,7 +142,7 @@ static enum kiwi_status file_open(const struct table_files *files, uint64_t file
 }
 
 static enum kiwi_status pooled_take(struct table_files *files, uint32_t index, uint64_t bytes,
-                                    struct io_file **file, uint64_t *file_id)
+                                    struct io_file **file, uint64_t *file_id, bool *is_new)
 {
     struct pooled    pooled = pool_remove(files, index);
     enum kiwi_status status = file_open(files, pooled.file_id, 0, file);
@@ -152,11 +153,12 @@ static enum kiwi_status pooled_take(struct table_files *files, uint32_t index, u
         status = io_file_allocate(*file, bytes);
     if (status == KIWI_OK) {
         *file_id = pooled.file_id;
+        *is_new = pooled.is_new;
         return KIWI_OK;
     }
     io_file_close(*file);
     *file = NULL;
-    bool is_pooled = pool_add(files, pooled.file_id, pooled.bytes, pooled.change);
+    bool is_pooled = pool_add(files, pooled);
     assert(is_pooled); /* its place was just left */
     return status;
 }
@@ -181,7 +183,7 @@ enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
     *file = NULL;
     *is_new = false;
     if (index != files->count) {
-        enum kiwi_status status = pooled_take(files, index, bytes, file, file_id);
+        enum kiwi_status status = pooled_take(files, index, bytes, file, file_id, is_new);
 
         if (status != KIWI_NOT_FOUND) /* somebody removed it: then a new one */
             return status;
@@ -210,16 +212,17 @@ char *table_files_excess_take(struct table_files *files)
 }
 
 void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
-                      char **path)
+                      bool is_new, char **path)
 {
-    uint64_t         bytes = 0;
-    enum kiwi_status status = io_file_size(file, &bytes);
+    struct pooled    pooled = { .file_id = file_id, .is_new = is_new };
+    enum kiwi_status status = io_file_size(file, &pooled.bytes);
 
     *path = NULL;
     io_file_close(file);
     if (status != KIWI_OK)
-        bytes = 0; /* found to be larger when it is adopted again */
-    if (!pool_add(files, file_id, bytes, manifest_changes_applied(files->manifest)))
+        pooled.bytes = 0; /* found to be larger when it is adopted again */
+    pooled.change = manifest_changes_applied(files->manifest);
+    if (!pool_add(files, pooled))
         return; /* without memory it stays on disk until the next open adopts it */
     *path = table_files_excess_take(files);
 }
@@ -263,7 +266,7 @@ static enum kiwi_status adopt(void *context, const char *name)
     manifest_file_id_seen(adoption->files->manifest, file_id);
     if (bsearch(&file_id, adoption->used, adoption->used_count, sizeof file_id, id_compare) != NULL)
         return KIWI_OK;
-    if (!pool_add(adoption->files, file_id, 0, 0))
+    if (!pool_add(adoption->files, (struct pooled){ .file_id = file_id }))
         return FAIL(KIWI_NO_MEMORY, "no memory for the names of free table files");
     adoption->found_count++;
     return KIWI_OK;

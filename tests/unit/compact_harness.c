@@ -443,8 +443,9 @@ static bool job_drive(struct harness *harness, struct job *job, struct harness_r
     if (state == JOB_FAILED) {
         struct io_file *file;
         uint64_t        id;
+        bool            is_new;
 
-        while (job_file_take_back(job, &file, &id)) {
+        while (job_file_take_back(job, &file, &id, &is_new)) {
             file_remove(harness, id);
             io_file_close(file);
         }

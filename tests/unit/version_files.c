@@ -26,7 +26,7 @@ static uint64_t pool_one(struct world *world, uint64_t bytes)
     uint64_t        file_id = take(world, bytes, &file, &is_new);
 
     assert_int_equal(io_file_allocate(file, bytes), KIWI_OK);
-    table_files_give(world->files, file, file_id, &path);
+    table_files_give(world->files, file, file_id, false, &path);
     assert_null(path);
     return file_id;
 }
@@ -47,7 +47,7 @@ static void new_files_have_new_ids(void **state)
     }
     assert_true(world_has(&world, "t-0000000a"));
     for (uint64_t i = 0; i < 10; i++)
-        table_files_give(world.files, files[i], i + 1, &path);
+        table_files_give(world.files, files[i], i + 1, false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -68,13 +68,39 @@ static void given_file_is_taken_again(void **state)
     assert_false(is_new);
     assert_int_equal(table_files_pool_bytes(world.files), 0);
     char *path;
-    table_files_give(world.files, file, file_id, &path);
+    table_files_give(world.files, file, file_id, false, &path);
     /* A smaller one grows before it is given out: its space is allocated. */
     assert_int_equal(take(&world, 100000, &file, &is_new), file_id);
     assert_false(is_new);
     assert_int_equal(io_file_size(file, &bytes), KIWI_OK);
     assert_true(bytes >= 100000);
-    table_files_give(world.files, file, file_id, &path);
+    table_files_give(world.files, file, file_id, false, &path);
+    world_stop(&world);
+    world_close(&world);
+}
+
+/* A job that fails before its edit gives back a file whose name nobody has synced. */
+static void given_file_without_a_durable_name_stays_new(void **state)
+{
+    struct world    world;
+    struct io_file *file;
+    bool            is_new;
+    char           *path;
+
+    (void)state;
+    world_open(&world);
+    world_started(&world);
+    uint64_t file_id = take(&world, 8192, &file, &is_new);
+    assert_true(is_new);
+    for (uint32_t i = 0; i < 3; i++) {
+        table_files_give(world.files, file, file_id, is_new, &path);
+        assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
+        assert_true(is_new);
+    }
+    table_files_give(world.files, file, file_id, false, &path); /* an edit has named it */
+    assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
+    assert_false(is_new);
+    table_files_give(world.files, file, file_id, is_new, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -95,13 +121,13 @@ static void best_fit_is_taken(void **state)
         assert_int_equal(io_file_allocate(files[i], sizes[i]), KIWI_OK);
     }
     for (uint32_t i = 0; i < 4; i++)
-        table_files_give(world.files, files[i], ids[i], &path);
+        table_files_give(world.files, files[i], ids[i], false, &path);
     assert_int_equal(take(&world, 20000, &files[3], &is_new), ids[3]);
     assert_int_equal(take(&world, 20000, &files[1], &is_new), ids[1]);
     assert_int_equal(take(&world, 20000, &files[2], &is_new), ids[2]); /* the largest, grown */
     assert_int_equal(take(&world, 20000, &files[0], &is_new), ids[0]);
     for (uint32_t i = 0; i < 4; i++)
-        table_files_give(world.files, files[i], ids[i], &path);
+        table_files_give(world.files, files[i], ids[i], false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -121,7 +147,7 @@ static void much_too_large_file_stays_in_the_pool(void **state)
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_true(is_new);
     assert_int_not_equal(other, file_id);
-    table_files_give(world.files, file, other, &path);
+    table_files_give(world.files, file, other, false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -142,11 +168,11 @@ static void pool_beyond_its_limit_hands_out_the_oldest(void **state)
         ids[i] = take(&world, 8192, &files[i], &is_new);
         assert_int_equal(io_file_allocate(files[i], 8192), KIWI_OK);
     }
-    table_files_give(world.files, files[0], ids[0], &path);
+    table_files_give(world.files, files[0], ids[0], false, &path);
     assert_null(path);
-    table_files_give(world.files, files[1], ids[1], &path);
+    table_files_give(world.files, files[1], ids[1], false, &path);
     assert_null(path);
-    table_files_give(world.files, files[2], ids[2], &path);
+    table_files_give(world.files, files[2], ids[2], false, &path);
     assert_non_null(path);
     assert_string_equal(strrchr(path, '/'), "/t-00000001");
     assert_int_equal(io_remove(world.io, path), KIWI_OK);
@@ -182,12 +208,12 @@ static void file_waits_for_the_edit_that_freed_it(void **state)
     file = table->file;
     table->file = NULL;
     table_close(table);
-    table_files_give(world.files, file, freed, &path);
+    table_files_give(world.files, file, freed, false, &path);
     assert_null(path); /* over the limit, and yet kept */
     assert_true(table_files_pool_bytes(world.files) > 0);
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_int_not_equal(other, freed);
-    table_files_give(world.files, file, other, &path);
+    table_files_give(world.files, file, other, false, &path);
     assert_null(path);
     assert_int_equal(manifest_edit_start(world.manifest, &edit, &write), KIWI_OK);
     assert_null(table_files_excess_take(world.files));
@@ -226,7 +252,7 @@ static void failed_manifest_frees_no_file(void **state)
     assert_null(table_files_excess_take(world.files));
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_true(is_new);
-    table_files_give(world.files, file, other, &path);
+    table_files_give(world.files, file, other, false, &path);
     assert_null(path);
     world_stop(&world);
     world_started(&world);
@@ -300,7 +326,7 @@ static void name_that_exists_is_passed_over(void **state)
     world_file_write(&world, "t-00000002", "x", 1, 0);
     assert_int_equal(take(&world, 4096, &file, &is_new), 3);
     assert_true(is_new);
-    table_files_give(world.files, file, 3, &path);
+    table_files_give(world.files, file, 3, false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -319,7 +345,7 @@ static void pooled_file_that_vanished_is_replaced(void **state)
     world_remove(&world, "t-00000001");
     assert_int_equal(take(&world, 4096, &file, &is_new), 2);
     assert_true(is_new);
-    table_files_give(world.files, file, 2, &path);
+    table_files_give(world.files, file, 2, false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -347,7 +373,7 @@ static void files_without_memory_are_kept_on_disk(void **state)
             continue;
         }
         memory_fail_after(1); /* the pool cannot grow */
-        table_files_give(world.files, file, file_id, &path);
+        table_files_give(world.files, file, file_id, false, &path);
         memory_fail_after(0);
         assert_null(path);
         assert_int_equal(table_files_pool_bytes(world.files), 0);
@@ -359,7 +385,7 @@ static void files_without_memory_are_kept_on_disk(void **state)
     char           *path;
     uint64_t        file_id = take(&world, 4096, &file, &is_new);
     assert_false(is_new);
-    table_files_give(world.files, file, file_id, &path);
+    table_files_give(world.files, file, file_id, false, &path);
     world_stop(&world);
     world_close(&world);
 }
@@ -369,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_files_have_new_ids),
         cmocka_unit_test(given_file_is_taken_again),
+        cmocka_unit_test(given_file_without_a_durable_name_stays_new),
         cmocka_unit_test(best_fit_is_taken),
         cmocka_unit_test(much_too_large_file_stays_in_the_pool),
         cmocka_unit_test(pool_beyond_its_limit_hands_out_the_oldest),

@@ -313,7 +313,7 @@ fail:
     if (file != NULL) {
         char *path;
 
-        table_files_give(world->files, file, options.file_id, &path);
+        table_files_give(world->files, file, options.file_id, false, &path);
         memory_free(path);
     }
     return status;
@@ -327,7 +327,7 @@ void world_table_drop(struct world *world, struct table *table)
 
     table->file = NULL;
     table_close(table);
-    table_files_give(world->files, file, file_id, &path);
+    table_files_give(world->files, file, file_id, false, &path);
     if (path != NULL) {
         enum kiwi_status status = io_remove(world->io, path);
 

@@ -126,7 +126,7 @@ static void durable_join(struct shard *shard, struct durable_part *part, struct 
     if (wal_durable_sequence(shard->wal) >= shard->sequence) {
         part_finish(part, KIWI_OK, context);
     } else if (shard->stopped != KIWI_OK) {
-        part_finish(part, shard->stopped, context);
+        part_finish(part, shard_stop_cause(shard), context);
     } else {
         *waiter = (struct waiter){ .sequence = shard->sequence, .op = part->op, .is_part = true };
         commit_wait(shard, waiter);

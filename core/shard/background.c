@@ -97,7 +97,8 @@ enum kiwi_status memtable_rotate(struct shard *shard)
 /* The failure was met a moment ago on this thread, the runner's. */
 static void trouble_note(struct shard *shard)
 {
-    snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
+    if (shard->stopped == KIWI_OK) /* else it tells why */
+        snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
 }
 
 static void flush_waiter_end(struct flush_waiter *waiter, enum kiwi_status status,
@@ -326,10 +327,9 @@ static void manifest_request_done(struct io_request *request)
 /* What this shard waits for never comes: its memtable cannot be flushed. */
 static void peer_has_failed(struct shard *shard, const struct shard *peer)
 {
-    shard->stopped = KIWI_STOPPED;
-    snprintf(shard->trouble, sizeof shard->trouble,
-             "a batch cannot become durable, for the log of shard %u has failed: %.150s",
-             peer->index, peer->trouble);
+    shard_stop(shard, KIWI_STOPPED,
+               "a batch cannot become durable, for the log of shard %u has failed: %.150s",
+               peer->index, peer->trouble);
 }
 
 /* A batch over several shards must be durable everywhere before one of its parts can be read from a
@@ -366,9 +366,7 @@ static bool siblings_are_durable(struct shard *shard, const struct frozen *froze
 static void publish_failed(struct shard *shard, struct running_job *running,
                            enum kiwi_status status, bool is_applied)
 {
-    if (shard->stopped == KIWI_OK)
-        trouble_note(shard);
-    shard->stopped = status;
+    shard_stop(shard, status, "%s", fail_text());
     running->is_publishing = false;
     job_published(running->job, is_applied ? KIWI_OK : status);
     job_cancel(running->job);
@@ -574,8 +572,7 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
                       + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
             if (++*failures >= FAILURES_MAX)
                 *kept = status;
-            if (shard->stopped == KIWI_OK)
-                trouble_note(shard);
+            trouble_note(shard);
         }
         for (uint32_t i = 0; i < running->input_count; i++)
             running->inputs[i]->is_flushing = false;

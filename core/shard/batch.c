@@ -107,10 +107,14 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
         if (status != KIWI_OK && i > 0) {
             /* Some parts are in, this one is not: recovery drops them all, and until then the
              * shards that have theirs must not go on. */
+            const char *cause = status == KIWI_BUSY ? "no room" : fail_text();
+
             for (uint32_t k = 0; k < run->count; k++)
-                run->shards[k]->stopped = status == KIWI_BUSY ? KIWI_STOPPED : status;
-            return FAIL(KIWI_STOPPED, "a batch over %u shards was cut off in shard %u", run->count,
-                        shard->index);
+                shard_stop(run->shards[k], status == KIWI_BUSY ? KIWI_STOPPED : status,
+                           "a batch over %u shards was cut off in shard %u: %s", run->count,
+                           shard->index, cause);
+            return FAIL(KIWI_STOPPED, "shard %u of %s: %s", shard->index, shard->directory,
+                        shard->trouble);
         }
         if (status != KIWI_OK)
             return status;

@@ -11,8 +11,6 @@
  */
 #include "core/shard/shard.h"
 
-#include <stdio.h>
-
 #define GROUP_FULL_BYTES   (64u << 10)
 #define GROUP_AGE_NS       20000u
 #define STAGED_RING_BYTES  (256u << 10) /* staged without a waiter: tell the runner */
@@ -26,6 +24,8 @@ static void log_write_done(struct io_request *request)
 
     assert(write->context->log_writes_out > 0);
     write->context->log_writes_out--;
+    /* Whoever is inside may take it back: the text is this thread's. */
+    write->failure_text = failure_text_copy(request->status);
     shard_run(write->shard, &write->task, write->context);
 }
 
@@ -158,9 +158,11 @@ void commit_group_done(struct shard *shard, struct log_write *write, struct cont
     durable = wal_durable_sequence(shard->wal);
     status = wal_status(shard->wal);
     atomic_store_explicit(&shard->durable_sequence, durable, memory_order_release);
-    if (UNLIKELY(status != KIWI_OK) && shard->stopped == KIWI_OK) {
-        shard->stopped = status;
-        snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
+    if (UNLIKELY(status != KIWI_OK)) {
+        failure_text_take(&write->failure_text);
+        shard_stop(shard, status, "%s", fail_text());
+        status = FAIL(status, "shard %u of %s: the log has failed: %s", shard->index,
+                      shard->directory, shard->trouble);
     }
     while (shard->waiters != NULL
            && (shard->waiters->sequence <= durable || UNLIKELY(status != KIWI_OK))) {
@@ -240,7 +242,7 @@ enum kiwi_status commit_seal(struct shard *shard, struct context *context)
         io_queue_poll(context->queue, KIWI_FOREVER);
     }
     if (shard->stopped != KIWI_OK)
-        return shard->stopped;
+        return shard_stop_cause(shard);
     seal = wal_mark_cut(shard->wal, true);
     if (seal != NULL)
         group_write(shard, seal, context);

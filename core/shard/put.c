@@ -102,7 +102,7 @@ enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
     case WAL_STOPPED:
         break;
     }
-    shard->stopped = wal_status(shard->wal);
+    shard_stop(shard, wal_status(shard->wal), "the log has failed");
     return write_refusal(shard);
 }
 
@@ -133,7 +133,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
     case WAL_NO_MEMORY:
         return FAIL(KIWI_NO_MEMORY, "no memory for a log group of its own");
     case WAL_STOPPED:
-        shard->stopped = wal_status(shard->wal);
+        shard_stop(shard, wal_status(shard->wal), "the log has failed");
         return write_refusal(shard);
     }
     shard->sequence += count;
@@ -143,7 +143,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
                                                shard->newest_snapshot);
         if (UNLIKELY(status != KIWI_OK)) {
             /* In the log but not in memory: only a reopen can make the two agree again. */
-            shard->stopped = status;
+            shard_stop(shard, status, "a write is in the log but not in memory: %s", fail_text());
             return status;
         }
         if (LIKELY(entries[i].kind == ENTRY_PUT))

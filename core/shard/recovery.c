@@ -340,7 +340,7 @@ enum kiwi_status shard_close(struct shard *shard)
     assert(shard->runner == NULL);
     assert(shard->snapshot_count == 0);
     assert(shard->waiters == NULL);
-    status = shard->stopped;
+    status = shard_stop_cause(shard);
     if (status == KIWI_OK) {
         status = context_init(&context, shard->options.io, shard->options.peers,
                               shard->options.count, 64, 2u << 20);

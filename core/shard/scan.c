@@ -50,14 +50,14 @@ enum fill { FILL_DONE, FILL_WAITS, FILL_FAILED };
 void scan_free(struct scan *scan)
 {
     assert(scan->op == NULL);
-    kiwi_buffer_free(&scan->position);
+    memory_free(scan->position.data);
     memory_free(scan->rows);
     memory_free(scan->bytes);
     memory_free(scan->blocks);
     if (scan->sources != NULL) {
         memory_free(scan->sources->runs);
         merge_close(scan->sources->merge);
-        kiwi_buffer_free(&scan->sources->decided);
+        memory_free(scan->sources->decided.data);
         memory_free(scan->sources);
     }
 }

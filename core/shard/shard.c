@@ -3,6 +3,9 @@
  */
 #include "core/shard/shard.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "io/thread.h"
 
 #define ENTER_SPINS 200u
@@ -31,6 +34,27 @@ void shard_fork_child(struct shard *shard)
     shard->waiters = shard->waiters_last = NULL;
     shard->flush_waiters = NULL;
     shard->runner = NULL;
+}
+
+void shard_stop(struct shard *shard, enum kiwi_status status, const char *format, ...)
+{
+    va_list arguments;
+
+    assert(status != KIWI_OK);
+    if (shard->stopped != KIWI_OK)
+        return;
+    shard->stopped = status;
+    va_start(arguments, format);
+    vsnprintf(shard->trouble, sizeof shard->trouble, format, arguments);
+    va_end(arguments);
+}
+
+enum kiwi_status shard_stop_cause(const struct shard *shard)
+{
+    if (LIKELY(shard->stopped == KIWI_OK))
+        return KIWI_OK;
+    return FAIL(shard->stopped, "shard %u of %s has stopped: %s", shard->index, shard->directory,
+                shard->trouble);
 }
 
 static void inbox_run(struct shard *shard, struct context *executor)

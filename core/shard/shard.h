@@ -82,6 +82,7 @@ struct log_write {
     struct shard     *shard;
     struct context   *context; /* whose queue writes it */
     struct wal_group *group;
+    char             *failure_text; /* of the thread that wrote; NULL: no failure */
     bool              is_busy;
 };
 
@@ -136,7 +137,7 @@ struct shard {
     uint64_t          memtable_limit;              /* where the active one freezes */
     uint32_t          frozen_count;
     uint32_t          index;
-    enum kiwi_status  stopped;                     /* not OK: writes are refused until reopened */
+    enum kiwi_status  stopped;                     /* set by shard_stop */
     uint64_t          delay_ns_per_kib;            /* admission */
     uint32_t          sample;                      /* counts gets between latency samples */
 
@@ -201,7 +202,8 @@ struct shard {
     /* not OK: it failed several times in a row */
     enum kiwi_status  flush_status, compaction_status;
     uint32_t          flush_failures, compaction_failures; /* in a row */
-    char              trouble[256];                /* text of the last failure of the background */
+    char              trouble[256];                /* why it stopped; before, the last failure of
+                                                    * the background */
     /* no new ones before, after one failed */
     uint64_t          flush_retry_ns, compaction_retry_ns;
     uint64_t          due_ns;                      /* the runner's: when it must come again */
@@ -251,6 +253,13 @@ void shard_enter(struct shard *shard);
 bool shard_try_enter(struct shard *shard);
 /* Leaves after running what came into the inbox meanwhile. */
 void shard_leave(struct shard *shard, struct context *executor);
+
+/* Refuses writes until the database is reopened, for status and this cause. A shard that has
+ * stopped keeps the first: what fails later follows from it. */
+void shard_stop(struct shard *shard, enum kiwi_status status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Why it stopped, with its text; KIWI_OK: it has not. */
+enum kiwi_status shard_stop_cause(const struct shard *shard);
 
 /* In a forked child, entered: drops what belongs to the parent's threads (its inbox, waiters and
  * runner). Reads go on; nothing is written any more. */

@@ -241,6 +241,21 @@ static void short_transfers_are_not_seen(void **state)
     scene_end(scene);
 }
 
+static void cause_is_told(const char *text)
+{
+    if (strstr(text, "/wal: ") == NULL)
+        fail_msg("the text does not say that the log failed: %s", text);
+}
+
+/* A failure with a text of its own, so that no later one can borrow an old text. */
+static void other_failure(struct kiwi_context *context)
+{
+    struct kiwi_slice nothing = { NULL, 1 };
+
+    assert_int_equal(kiwi_delete(context, nothing, KIWI_PROCESS), KIWI_INVALID);
+    assert_null(strstr(kiwi_error_text(), "/wal: "));
+}
+
 /* Goal: sooner or later a write of a log fails; from then on this shard refuses writes and says so,
  * reads go on, and a new open has everything. */
 static void a_failing_log_stops_writes_and_not_reads(void **state)
@@ -265,9 +280,15 @@ static void a_failing_log_stops_writes_and_not_reads(void **state)
     assert_non_null(strstr(scene->ledger.refusal, "until the database is reopened"));
     for (uint32_t i = 0; i < LEDGER_KEYS; i++)
         ledger_get(&scene->ledger, scene->world.context, i, false, scene->label);
+    cause_is_told(scene->ledger.refusal);
     assert_int_not_equal(kiwi_flush(scene->world.context), KIWI_OK);
+    cause_is_told(kiwi_error_text());
+    other_failure(scene->world.context);
     assert_int_not_equal(kiwi_wait_durable(scene->world.context), KIWI_OK);
+    cause_is_told(kiwi_error_text());
+    other_failure(scene->world.context);
     assert_int_not_equal(world_close(&scene->world), KIWI_OK);
+    cause_is_told(kiwi_error_text());
     scene_open(scene);
     scene_heal_and_check(scene);
     scene_write_on(scene);

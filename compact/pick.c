@@ -21,6 +21,7 @@
 #define LAST_GROWTH_MAX       12u  /* last level against the capacity of the level above */
 #define IDLE_RUN_MAX          2u
 #define SMALL_MEMTABLES       16u  /* shards up to this are merged into one run when idle */
+#define MERGE_NS_PER_BYTE     2u   /* 500 MB/s: what one core merges and this disk writes */
 #define SLICE_MEMTABLES       16u  /* input of one merge into the last level */
 #define MANUAL_SLICE_BYTES    (4ull << 30)
 #define RATIO_MEMTABLES_MIN   4u   /* smaller upper levels are left alone */
@@ -326,24 +327,34 @@ static bool pick_tombstones(const struct version *version, uint32_t last,
     return false;
 }
 
+/* How far runs are collapsed for readers, and what that may cost. */
+struct collapse {
+    enum compaction_reason reason;
+    uint32_t               run_max;
+    uint64_t               bytes_max;
+};
+
 /* A small shard becomes one run when a fair part of it is new: it is cheap, nothing in it is there
- * twice any more, and it fits the cache better. */
+ * twice any more, and it fits the cache better. A large one does so only when scans have paid. */
 static bool pick_all(const struct version *version, const struct pick_options *options,
-                     uint32_t last, struct compaction_plan *plan)
+                     uint32_t last, const struct collapse *collapse, struct compaction_plan *plan)
 {
     uint64_t upper = levels_bytes(version, 0, last);
+    uint64_t below = version_level_bytes(version, last);
     uint32_t runs = 0, source = 0;
 
     for (uint32_t level = 0; level <= last; level++)
         runs += version->levels[level].run_count;
-    if (runs <= IDLE_RUN_MAX || upper * 2 < version_level_bytes(version, last)
-        || upper + version_level_bytes(version, last)
-               > multiply_saturating(options->memtable_bytes, SMALL_MEMTABLES))
+    if (runs <= 1 || upper + below > collapse->bytes_max)
+        return false;
+    if (collapse->reason == COMPACTION_IDLE
+        && (upper * 2 < below
+            || upper + below > multiply_saturating(options->memtable_bytes, SMALL_MEMTABLES)))
         return false;
     while (version->levels[source].run_count == 0)
         source++;
     *plan = (struct compaction_plan){
-        .reason = COMPACTION_IDLE,
+        .reason = collapse->reason,
         .source_level = source,
         .target_level = last,
         .source_run_count = version->levels[source].run_count,
@@ -353,8 +364,9 @@ static bool pick_all(const struct version *version, const struct pick_options *o
 
 /* The cheapest merge that leaves fewer runs to a scan. Each one lowers the number of runs, so this
  * comes to an end. */
-static bool pick_idle(const struct version *version, const struct pick_options *options,
-                      uint32_t last, struct compaction_plan *plan)
+static bool pick_collapse(const struct version *version, const struct pick_options *options,
+                          uint32_t last, const struct collapse *collapse,
+                          struct compaction_plan *plan)
 {
     uint64_t cheapest = UINT64_MAX;
     uint32_t source = last;
@@ -362,24 +374,43 @@ static bool pick_idle(const struct version *version, const struct pick_options *
     for (uint32_t level = 0; level < last; level++) {
         uint64_t bytes = version_level_bytes(version, level);
 
-        if (version->levels[level].run_count > IDLE_RUN_MAX && bytes < cheapest) {
+        if (version->levels[level].run_count > collapse->run_max && bytes < cheapest) {
             cheapest = bytes;
             source = level;
         }
     }
     if (source == last)
-        return pick_all(version, options, last, plan);
+        return pick_all(version, options, last, collapse, plan);
+    if (cheapest > collapse->bytes_max)
+        return false;
     if (source == 0
         || (source + 1 == last && version_level_bytes(version, last) <= 2 * cheapest))
-        return pick_level(version, source, last, COMPACTION_IDLE, plan);
+        return pick_level(version, source, last, collapse->reason, plan);
     /* Next to a much larger level: only among themselves. */
     *plan = (struct compaction_plan){
-        .reason = COMPACTION_IDLE,
+        .reason = collapse->reason,
         .source_level = source,
         .target_level = source,
-        .source_run_count = version->levels[source].run_count - (IDLE_RUN_MAX - 1),
+        .source_run_count = version->levels[source].run_count - (collapse->run_max - 1),
     };
     return plan_make(version, last, plan);
+}
+
+static bool pick_for_readers(const struct version *version, const struct pick_options *options,
+                             uint32_t last, struct compaction_plan *plan)
+{
+    struct collapse idle = { COMPACTION_IDLE, IDLE_RUN_MAX, UINT64_MAX };
+    struct collapse paid = { COMPACTION_SCANS, 1, options->scan_cost_ns / MERGE_NS_PER_BYTE };
+
+    return options->is_idle
+        && (pick_collapse(version, options, last, &idle, plan)
+            || (options->scan_cost_ns > 0
+                && pick_collapse(version, options, last, &paid, plan)));
+}
+
+uint64_t compaction_cost_ns(uint64_t bytes)
+{
+    return multiply_saturating(bytes, MERGE_NS_PER_BYTE);
 }
 
 void compaction_pick(const struct version *version, const struct pick_options *options,
@@ -398,7 +429,7 @@ void compaction_pick(const struct version *version, const struct pick_options *o
         && (plan->reason == COMPACTION_NONE || ratio > 2 * runs))
         *plan = for_ratio;
     if (plan->reason == COMPACTION_NONE && !pick_tombstones(version, last, plan)
-        && !(options->is_idle && pick_idle(version, options, last, plan)))
+        && !pick_for_readers(version, options, last, plan))
         return;
     plan_finish(version, last, multiply_saturating(options->memtable_bytes, SLICE_MEMTABLES),
                 plan);

@@ -3,7 +3,10 @@
  *
  * Policy   lazy levelling (Dostoevsky, SIGMOD'18): L0 and the middle levels are tiered, the last
  *          one is levelled. Runs allowed per tiered level: level_run_max under write pressure, 2
- *          when idle (scans are helped by no filter).
+ *          when idle (scans are helped by no filter), and 1 once scans have paid for it: renting
+ *          against buying, so scans and merges together cost at most twice what knowing the
+ *          number of scans beforehand would have (Karlin et al., Competitive snoopy caching,
+ *          Algorithmica 1988; LevelDB's and Pebble's read-triggered merges are of this kind).
  * Thread   any.
  */
 #pragma once
@@ -15,7 +18,8 @@ struct pick_options {
     uint32_t level_run_max;       /* 8 */
     uint64_t memtable_bytes;
     double   last_level_ratio;    /* upper levels / last level aimed at; 0.25 */
-    bool     is_idle;             /* no foreground writes lately: collapse runs for readers */
+    bool     is_idle;             /* few foreground writes lately: collapse runs for readers */
+    uint64_t scan_cost_ns;        /* what runs beyond the first have cost scans since a merge */
 };
 
 enum compaction_reason {
@@ -23,6 +27,7 @@ enum compaction_reason {
     COMPACTION_RUNS,      /* a tiered level has too many runs */
     COMPACTION_RATIO,     /* the upper levels are too large against the last */
     COMPACTION_IDLE,
+    COMPACTION_SCANS,     /* scans have paid as much for the runs as merging them costs */
     COMPACTION_TOMBSTONES,
     COMPACTION_MANUAL,
 };
@@ -48,6 +53,8 @@ void     compaction_pick(const struct version *version, const struct pick_option
 void     compaction_pick_range(const struct version *version, struct bytes first,
                                struct bytes last, uint64_t sequence_max,
                                struct compaction_plan *plan);
+/* About what writing so many bytes anew takes, in nanoseconds. */
+uint64_t compaction_cost_ns(uint64_t bytes);
 /* Bytes that must still be rewritten until run counts and ratios hold. */
 uint64_t compaction_debt_bytes(const struct version *version, const struct pick_options *options);
 

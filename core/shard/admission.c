@@ -37,6 +37,7 @@ struct pick_options pick_options_of(const struct shard *shard)
         .memtable_bytes = options->memtable_bytes,
         .last_level_ratio = 0.25,
         .is_idle = shard->is_quiet,
+        .scan_cost_ns = shard->scan_runs_ns,
     };
 }
 

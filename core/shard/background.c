@@ -252,6 +252,18 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
     }
 }
 
+/* Rows of a memtable lie apart, each with cold lines of its own; in a table they lie together. Once
+ * scans have paid for that as much as a flush costs, the active one is flushed for them. */
+static void memtable_flush_for_scans(struct shard *shard)
+{
+    if (!shard->is_quiet || shard->frozen_count > 0
+        || shard->scan_memtable_ns < compaction_cost_ns(memtable_bytes(shard->active))
+        || memtable_entry_count(shard->active) == 0)
+        return;
+    if (memtable_rotate(shard) == KIWI_OK) /* else no memory for another one: later */
+        shard->scan_memtable_ns = shard->scan_told_ns = 0;
+}
+
 static bool manual_plan(struct shard *shard, struct compaction_plan *plan)
 {
     for (struct flush_waiter *w = shard->flush_waiters; w != NULL; w = w->next) {
@@ -282,6 +294,8 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
         compaction_pick(version_present(shard->versions), &pick, &plan);
         if (plan.reason == COMPACTION_NONE)
             return;
+        if (plan.reason == COMPACTION_SCANS)
+            shard->scan_runs_ns = shard->scan_told_ns = 0;
     }
     version = version_hold(shard->versions);
     options = job_options_of(shard, snapshots);
@@ -688,6 +702,7 @@ static void turn_inside(struct shard *shard, struct context *runner)
         if (shard->snapshot_count > ARRAY_COUNT(snapshots))
             list = memory_allocate(shard->snapshot_count * sizeof *list);
         if (list != NULL) {
+            memtable_flush_for_scans(shard);
             if (now >= shard->flush_retry_ns)
                 flushes_open(shard, list);
             if (shard->compaction.job == NULL && now >= shard->compaction_retry_ns)

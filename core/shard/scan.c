@@ -21,6 +21,10 @@
 
 #define READ_AHEAD_MAX_BYTES (256u << 10)
 #define ROWS_PER_FETCH       6u    /* between two steps of fetching the next block */
+#define RUN_NS               1000u /* what a run more costs a fill whose blocks are in memory, */
+#define RUN_READ_NS          50000u /* and when one has to be read; measured */
+#define MEMTABLE_ROW_NS      100u   /* what a row costs more in a memtable than in a table */
+#define TELL_NS              20000000u /* the runner looks at what was paid this often */
 #define ENTRIES_PER_FILL_MAX 4096u /* so that entries that show nothing do not keep the token */
 
 struct scan_used { struct table *table; struct block_ref ref; const uint8_t *block; };
@@ -40,6 +44,7 @@ struct scan_sources {
     size_t                 decided_bytes;
     bool                   has_decided;
     bool                   decided_row;     /* it is the chunk's last row */
+    uint32_t               memtable_rows;   /* looked at in the active memtable, in this fill */
     uint32_t               candidate_row, candidate_bytes; /* going down: where its row starts */
     const uint8_t         *next_block;      /* the block behind this one is being fetched, */
     uint32_t               next_fetch;      /* with this step of enum cache_fetch */
@@ -512,6 +517,7 @@ static uint32_t stretch_forward(struct shard *shard, struct scan *scan,
     uint32_t             ahead, i = 0;
 
     if (cursor == NULL) {
+        scan->sources->memtable_rows++;
         *status = entry_forward(scan, present);
         return 1;
     }
@@ -610,6 +616,7 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
         return FILL_FAILED;
     sources = scan->sources;
     sources->has_decided = false;
+    sources->memtable_rows = 0;
     if (sources->input_count == 0) {
         scan->at_end = true;
         return FILL_DONE;
@@ -635,6 +642,26 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
         scan->from_edge = scan->is_inclusive = false;
     }
     return scan->status == KIWI_OK ? FILL_DONE : FILL_FAILED;
+}
+
+/* Keeps account of what more than one run and the memtable cost, until merging or flushing them is
+ * the cheaper (compact/pick.h). */
+static void fill_account(struct shard *shard, const struct scan *scan)
+{
+    const struct scan_sources *sources = scan->sources;
+    uint32_t                   runs = 0;
+
+    for (uint32_t i = 0; i < sources->input_count; i++)
+        runs += sources->input_runs[i] != NULL;
+    if (runs > 1)
+        shard->scan_runs_ns += (uint64_t)(runs - 1) * RUN_NS
+                             + (uint64_t)scan->block_count * (runs - 1) / runs * RUN_READ_NS;
+    shard->scan_memtable_ns += (uint64_t)sources->memtable_rows * MEMTABLE_ROW_NS;
+    if (shard->scan_runs_ns + shard->scan_memtable_ns < shard->scan_told_ns || !shard->is_quiet)
+        return;
+    shard->scan_told_ns = shard->scan_runs_ns + shard->scan_memtable_ns + TELL_NS;
+    shard->pick_is_stale = true;
+    background_wake(shard);
 }
 
 /* Back to the iterator's thread: to read, or with rows. */
@@ -689,8 +716,10 @@ void scan_run(struct shard *shard, struct scan *scan, struct context *executor)
     assert(fill == FILL_FAILED || scan->blocks_missing == 0);
     scan->block_count -= scan->blocks_missing;
     scan->blocks_missing = 0;
-    if (scan->sources != NULL)
+    if (scan->sources != NULL) {
         blocks_keep(shard, scan);
+        fill_account(shard, scan);
+    }
     if (scan->version != NULL) {
         version_release(scan->version);
         scan->version = NULL;

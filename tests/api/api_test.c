@@ -671,6 +671,52 @@ static void compacting_ends_while_writes_go_on(void **state)
     check_ok(op.status);
 }
 
+static uint64_t runs_present(struct world *world)
+{
+    struct kiwi_stats *stats = malloc(sizeof *stats);
+    uint64_t           runs = 0;
+
+    check_ok(kiwi_stats_read(world->db, stats));
+    for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++)
+        runs += stats->levels[i].runs;
+    free(stats);
+    return runs;
+}
+
+/* Goal: whoever scans much and writes little reads one run a shard in the end. The bound is many
+ * times the scans that pay for it. */
+static void scans_make_one_run_of_many(void **state)
+{
+    enum { ROWS = 3000, SCANS_MAX = 200000, CHECK_EVERY = 100 };
+    struct world         *world = *state;
+    struct kiwi_iterator *iterator;
+    uint32_t              scans = 0, shards = kiwi_shard_count(world->db);
+    char                  key[32], value[100];
+
+    memset(value, 'v', sizeof value);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        snprintf(key, sizeof key, "key%05u", i * 7919 % ROWS);
+        check_ok(kiwi_put(world->context, slice(key), (struct kiwi_slice){ value, sizeof value },
+                          KIWI_PROCESS));
+        if (i % (ROWS / 3) == 0)
+            check_ok(kiwi_flush(world->context));
+    }
+    check_ok(kiwi_iterator_open(world->context, NULL, &iterator));
+    while (runs_present(world) > shards && scans < SCANS_MAX) {
+        for (uint32_t i = 0; i < CHECK_EVERY; i++, scans++) {
+            snprintf(key, sizeof key, "key%05u", scans * 31 % (ROWS - 20));
+            check_ok(kiwi_iterator_seek(iterator, slice(key)));
+            for (uint32_t k = 0; k < 20; k++)
+                check_ok(kiwi_iterator_next(iterator));
+        }
+        /* Whoever is attached does the merging, too; on the simulated machine time passes. */
+        (void)kiwi_poll(world->context, NULL, 0, 1000000);
+    }
+    kiwi_iterator_close(iterator);
+    printf("%u scans\n", scans);
+    assert_true(runs_present(world) <= shards);
+}
+
 static void misuse_is_answered_not_crashed(void **state)
 {
     struct world   *world = *state;
@@ -717,6 +763,7 @@ int main(int argc, char **argv)
         one(wait_durable_covers_everything_before_it),
         one(strict_reads_return_what_is_durable),
         one(compacting_ends_while_writes_go_on),
+        one(scans_make_one_run_of_many),
         one(misuse_is_answered_not_crashed),
     };
 

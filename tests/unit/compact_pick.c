@@ -562,6 +562,61 @@ static void random_histories_reach_a_fixpoint(void **state)
     }
 }
 
+static uint32_t runs_total(const struct world *world)
+{
+    uint32_t runs = 0;
+
+    for (uint32_t level = 0; level < present(world)->level_count; level++)
+        runs += present(world)->levels[level].run_count;
+    return runs;
+}
+
+/* Renting against buying: nothing is merged for scans before they have paid as much as it costs. */
+static void runs_become_one_when_scans_have_paid_for_it(void **state)
+{
+    enum { MEMTABLES = 60 };
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world           world;
+        struct compaction_plan plan;
+        uint64_t               cheapest = UINT64_MAX;
+
+        world_begin(&world, 700 + seed);
+        for (uint64_t i = 0; i < MEMTABLES + seed; i++) {
+            flush(&world, MEMTABLE_BYTES);
+            settle(&world);
+        }
+        world.options.is_idle = true;
+        settle(&world);
+        flush(&world, MEMTABLE_BYTES);
+        settle(&world);
+        for (uint32_t level = 0; level + 1 < present(&world)->level_count; level++)
+            if (present(&world)->levels[level].run_count > 1)
+                cheapest = min_u64(cheapest, version_level_bytes(present(&world), level));
+        if (cheapest == UINT64_MAX)
+            cheapest = all_bytes(&world);
+        assert_true(runs_total(&world) > 1);
+
+        world.options.scan_cost_ns = compaction_cost_ns(cheapest) - 1;
+        compaction_pick(present(&world), &world.options, &plan);
+        assert_int_equal(plan.reason, COMPACTION_NONE);
+        world.options.scan_cost_ns = compaction_cost_ns(cheapest);
+        compaction_pick(present(&world), &world.options, &plan);
+        assert_int_equal(plan.reason, COMPACTION_SCANS);
+        world.options.is_idle = false;
+        compaction_pick(present(&world), &world.options, &plan);
+        assert_int_equal(plan.reason, COMPACTION_NONE);
+
+        world.options.is_idle = true;
+        world.options.scan_cost_ns = UINT64_MAX;
+        settle(&world);
+        ages_check(&world);
+        assert_int_equal(runs_total(&world), 1);
+        world_end(&world);
+    }
+}
+
 /* What was flushed after kiwi_compact was called must not keep it from returning. */
 static void a_range_leaves_runs_that_are_younger_than_asked(void **state)
 {
@@ -788,6 +843,7 @@ int main(void)
         cmocka_unit_test(a_load_of_thousands_of_memtables_keeps_its_write_amplification),
         cmocka_unit_test(updates_of_the_same_keys_keep_space_bounded),
         cmocka_unit_test(random_histories_reach_a_fixpoint),
+        cmocka_unit_test(runs_become_one_when_scans_have_paid_for_it),
         cmocka_unit_test(a_range_leaves_runs_that_are_younger_than_asked),
         cmocka_unit_test(a_range_goes_to_the_last_level_and_stays_there),
         cmocka_unit_test(a_run_of_tombstones_goes_to_the_bottom),

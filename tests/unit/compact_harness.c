@@ -94,7 +94,7 @@ struct harness *harness_open(const struct harness_options *options)
         assert_int_equal(io_directory_create(harness->io, harness->directory), KIWI_OK);
     }
     assert_int_equal(io_queue_open(harness->io, 64, &harness->queue), KIWI_OK);
-    assert_int_equal(buffers_open(32 << 20, &harness->buffers), KIWI_OK);
+    assert_int_equal(buffers_open(8 << 20, &harness->buffers), KIWI_OK);
     assert_int_equal(version_set_open(&harness->set), KIWI_OK);
     harness->value = memory_allocate(1 << 20);
     keys_make(harness);

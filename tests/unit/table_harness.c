@@ -40,7 +40,10 @@ static uint8_t *blob_new(struct model *model, size_t size)
 {
     uint8_t *blob = malloc(size == 0 ? 1 : size);
 
-    model->blobs = realloc(model->blobs, (model->blob_count + 1) * sizeof *model->blobs);
+    if (model->blob_count == model->blob_capacity) {
+        model->blob_capacity = model->blob_capacity == 0 ? 64 : 2 * model->blob_capacity;
+        model->blobs = realloc(model->blobs, model->blob_capacity * sizeof *model->blobs);
+    }
     assert_non_null(blob);
     assert_non_null(model->blobs);
     model->blobs[model->blob_count++] = blob;
@@ -231,7 +234,10 @@ static void collect(struct built *built, struct table_writer *writer)
     while (table_writer_chunk_take(writer, &chunk)) {
         assert_int_equal(chunk.offset, built->size);
         assert_int_equal(chunk.bytes % PAGE_BYTES, 0);
-        built->bytes = realloc(built->bytes, built->size + chunk.bytes);
+        if (built->capacity < built->size + chunk.bytes) {
+            built->capacity = 2 * (built->size + chunk.bytes);
+            built->bytes = realloc(built->bytes, built->capacity);
+        }
         assert_non_null(built->bytes);
         memcpy(built->bytes + built->size, chunk.data, chunk.bytes);
         built->size += chunk.bytes;
@@ -297,6 +303,8 @@ void built_open(struct built *built, const struct model *model, const struct bui
     collect(built, writer);
     assert_int_equal(table_writer_chunks_waiting(writer), 0);
     assert_int_equal(table_writer_bytes(writer), built->size);
+    built->bytes = realloc(built->bytes, built->size); /* a read behind the end must be noticed */
+    assert_non_null(built->bytes);
     struct io_file *file = file_make(built, built->bytes, 0);
     assert_int_equal(table_writer_table(writer, file, &built->table), KIWI_OK);
     table_writer_close(writer);

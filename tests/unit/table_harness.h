@@ -25,6 +25,7 @@ struct model {
     size_t        count;
     uint8_t     **blobs;    /* owned: what the entries borrow */
     size_t        blob_count;
+    size_t        blob_capacity;
 };
 
 enum model_shape {
@@ -58,6 +59,7 @@ struct built {
     uint8_t           *bytes;   /* owned: the file */
     uint8_t           *checked; /* owned: per page, whether the block that begins there verified */
     uint64_t           size;
+    uint64_t           capacity; /* of bytes, while they are being written */
     uint64_t           observed_blocks, observed_bytes;
     char               path[64];
 };

@@ -501,16 +501,18 @@ static void stats_restart(struct crew *crew)
     (void)crew->options.class->stats_reset(crew->engine);
 }
 
-/* Waits until the engine owes nothing, so that the work of this phase is counted with it. */
+/* Waits until the engine owes nothing, so that the work of this phase is counted with it. After a
+ * failure nothing is waited for: the engine may owe it forever. */
 static void drain(struct watch *watch)
 {
     struct crew              *crew = watch->crew;
     const struct engine_class*class = crew->options.class;
-    const double              limit = watch->options->drain_seconds_max;
+    const double limit = atomic_load(&crew->state.has_failed) ? 0
+                                                               : watch->options->drain_seconds_max;
     uint64_t                  start = clock_monotonic_ns(), now = start;
     const struct timespec     pause = { 0, DRAIN_NS };
 
-    if (class->debt == NULL || limit <= 0)
+    if (class->debt == NULL || watch->options->drain_seconds_max <= 0)
         return;
     watch->result->drain_left_bytes = class->debt(crew->engine);
     while (watch->result->drain_left_bytes > 0 && (double)(now - start) / 1e9 < limit) {

@@ -33,6 +33,14 @@ const char *kiwi_status_text(enum kiwi_status status)
     return status_texts[status];
 }
 
+/* Whether a text that was built from another already says where that was born. */
+static bool has_place(const char *text)
+{
+    const char *mark = strrchr(text, '[');
+
+    return mark != NULL && strstr(mark, ".c:") != NULL && text[strlen(text) - 1] == ']';
+}
+
 enum kiwi_status fail_record(enum kiwi_status status, const char *file, int line,
                              const char *format, ...)
 {
@@ -44,7 +52,7 @@ enum kiwi_status fail_record(enum kiwi_status status, const char *file, int line
     va_end(arguments);
     if (used < 0)
         text_of_thread[0] = 0;
-    else if ((size_t)used + 40 < sizeof text_of_thread) {
+    else if ((size_t)used + 40 < sizeof text_of_thread && !has_place(text_of_thread)) {
         const char *name = strrchr(file, '/');
         snprintf(text_of_thread + used, sizeof text_of_thread - (size_t)used, " [%.24s:%d]",
                  name != NULL ? name + 1 : file, line);

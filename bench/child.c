@@ -5,8 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +20,34 @@
 #define OUTPUT_BYTES_MAX (64u << 20)
 #define NOT_STARTED      127
 
-/* Only what is safe between fork and exec. */
-static void child_start(char *const *argv, char *environment, bool is_quiet, int output)
+/* Whoever takes a signal out of pending passes it on, so that it arrives once. */
+static _Atomic int   pending;
+static _Atomic pid_t running;
+
+void child_signal(int number)
 {
-    if (dup2(output, STDOUT_FILENO) < 0)
+    atomic_store(&pending, number);
+    if (atomic_load(&running) > 0 && atomic_exchange(&pending, 0) != 0)
+        (void)kill(atomic_load(&running), number);
+}
+
+static void running_set(pid_t child)
+{
+    int number;
+
+    atomic_store(&running, child);
+    if (child > 0 && (number = atomic_exchange(&pending, 0)) != 0)
+        (void)kill(child, number);
+}
+
+/* Only what is safe between fork and exec. */
+static void child_start(char *const *argv, char *environment, unsigned flags, int output)
+{
+    if (dup2(output, STDOUT_FILENO) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
         _exit(NOT_STARTED);
-    if (is_quiet) {
+    if ((flags & CHILD_APART) != 0 && setpgid(0, 0) != 0)
+        _exit(NOT_STARTED);
+    if ((flags & CHILD_QUIET) != 0) {
         int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0)
             _exit(NOT_STARTED);
@@ -68,11 +93,12 @@ static double seconds_of(const struct timeval *time)
     return (double)time->tv_sec + (double)time->tv_usec / 1e6;
 }
 
-enum kiwi_status child_run(char *const *argv, const char *environment, bool is_quiet,
+enum kiwi_status child_run(char *const *argv, const char *environment, unsigned flags,
                            struct child_result *out)
 {
     int              ends[2], state = 0;
     struct rusage    usage;
+    siginfo_t        info;
     uint64_t         start = clock_monotonic_ns();
     enum kiwi_status status;
     pid_t            child;
@@ -82,7 +108,8 @@ enum kiwi_status child_run(char *const *argv, const char *environment, bool is_q
         return FAIL(KIWI_IO, "cannot make a pipe: %s", strerror(errno));
     child = fork();
     if (child == 0)
-        child_start(argv, (char *)(uintptr_t)environment, is_quiet, ends[1]);
+        child_start(argv, (char *)(uintptr_t)environment, flags, ends[1]);
+    running_set(child);
     close(ends[1]);
     if (child < 0) {
         close(ends[0]);
@@ -90,6 +117,10 @@ enum kiwi_status child_run(char *const *argv, const char *environment, bool is_q
     }
     status = output_read(ends[0], out);
     close(ends[0]);
+    /* Its number may be somebody else's as soon as it is waited for: no signals from here on. */
+    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        continue;
+    running_set(0);
     while (wait4(child, &state, 0, &usage) < 0)
         if (errno != EINTR)
             return FAIL(KIWI_IO, "cannot wait for %s: %s", argv[0], strerror(errno));

@@ -13,13 +13,20 @@ struct child_result {
     size_t   output_bytes;
 };
 
+enum child_flag {
+    CHILD_QUIET = 1,   /* its standard error goes nowhere, else to ours */
+    CHILD_APART = 2,   /* signals of the terminal do not reach it, only child_signal does */
+};
+
 /*
  * argv: program and arguments, ends with NULL; found along PATH. environment: one more
- * "NAME=value"; NULL: none. Standard error goes to ours, or nowhere when is_quiet.
- * KIWI_NOT_FOUND: there is no such program.
+ * "NAME=value"; NULL: none. flags: of enum child_flag. The program is told to end (SIGTERM) when
+ * this one dies. KIWI_NOT_FOUND: there is no such program.
  */
-MUST_USE enum kiwi_status child_run(char *const *argv, const char *environment, bool is_quiet,
+MUST_USE enum kiwi_status child_run(char *const *argv, const char *environment, unsigned flags,
                                     struct child_result *out);
+/* From a signal handler: passes it on, once, to the program that runs now or starts next. */
+void                      child_signal(int number);
 void                      child_result_free(struct child_result *result);
 /* The path of the running program. */
 MUST_USE enum kiwi_status child_own_path(char *path, size_t bytes);

@@ -133,21 +133,39 @@ static int raw_json_piece(const char *text, size_t bytes, void *context)
     return 0;
 }
 
-enum kiwi_status report_html_write(const char *path, const struct story *story,
-                                   const struct story *other)
+void html_head_write(FILE *file, const char *title)
 {
-    FILE *file = fopen(path, "we");
-    bool  is_wrong;
-
-    if (file == NULL)
-        return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
-                    strerror(errno));
     fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
           "<link rel=\"icon\" href=\"data:,\"><title>",
           file);
-    html_text(file, result_text(story->result->document, "id"));
+    html_text(file, title);
     fprintf(file, "</title>\n%s</head>\n<body><main>\n", page_style);
+}
+
+enum kiwi_status html_tail_write(FILE *file, const char *path, const json_t *document)
+{
+    bool is_wrong;
+
+    fputs("<script type=\"application/json\" id=\"run\">", file);
+    json_dump_callback(document, raw_json_piece, file, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    fprintf(file, "</script>\n<script>\n%s</script>\n</main></body></html>\n", page_script);
+    is_wrong = fflush(file) != 0 || ferror(file) != 0;
+    if (fclose(file) != 0 || is_wrong)
+        return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
+                    strerror(errno));
+    return KIWI_OK;
+}
+
+enum kiwi_status report_html_write(const char *path, const struct story *story,
+                                   const struct story *other)
+{
+    FILE *file = fopen(path, "we");
+
+    if (file == NULL)
+        return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
+                    strerror(errno));
+    html_head_write(file, result_text(story->result->document, "id"));
     header_write(file, story, other);
     cards_write(file, story);
     fputs("<div class=\"charts\">\n", file);
@@ -155,15 +173,7 @@ enum kiwi_status report_html_write(const char *path, const struct story *story,
     report_engine_charts(file, story);
     fputs("</div>\n", file);
     report_tables(file, story, other);
-    fputs("<script type=\"application/json\" id=\"run\">", file);
-    json_dump_callback(story->result->document, raw_json_piece, file,
-                       JSON_COMPACT | JSON_REAL_PRECISION(12));
-    fprintf(file, "</script>\n<script>\n%s</script>\n</main></body></html>\n", page_script);
-    is_wrong = fflush(file) != 0 || ferror(file) != 0;
-    if (fclose(file) != 0 || is_wrong)
-        return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
-                    strerror(errno));
-    return KIWI_OK;
+    return html_tail_write(file, path, story->result->document);
 }
 
 enum kiwi_status report_html_make(const char *folder)
@@ -184,11 +194,11 @@ enum kiwi_status report_html_make(const char *folder)
     return status;
 }
 
-static enum kiwi_status report_make(char **paths, int count, bool is_forced, const char *output)
+static enum kiwi_status report_make(char *const *paths, int count, bool is_forced,
+                                    const char *output, char *path, size_t path_bytes)
 {
     struct result    results[2] = { 0 };
     struct story    *stories[2] = { NULL, NULL };
-    char             path[PATH_MAX + 16];
     enum kiwi_status status = KIWI_OK;
 
     for (int i = 0; i < count && status == KIWI_OK; i++)
@@ -196,16 +206,25 @@ static enum kiwi_status report_make(char **paths, int count, bool is_forced, con
             status = story_open(&results[i], &stories[i]);
     if (status == KIWI_OK && count == 2 && !is_forced)
         status = results_check(&results[0], &results[1]);
-    snprintf(path, sizeof path, "%s/report.html", results[0].folder);
+    if (output != NULL)
+        snprintf(path, path_bytes, "%s", output);
+    else
+        snprintf(path, path_bytes, "%s/report.html", results[0].folder);
     if (status == KIWI_OK)
-        status = report_html_write(output != NULL ? output : path, stories[0], stories[1]);
-    if (status == KIWI_OK)
-        printf("report    %s\n", output != NULL ? output : path);
+        status = report_html_write(path, stories[0], stories[1]);
     for (int i = 0; i < count; i++) {
         story_close(stories[i]);
         result_close(&results[i]);
     }
     return status;
+}
+
+enum kiwi_status report_html_pair(const char *path, const char *folder, const char *other)
+{
+    char *paths[] = { (char *)(uintptr_t)folder, (char *)(uintptr_t)other };
+    char  written[PATH_MAX + 16];
+
+    return report_make(paths, 2, false, path, written, sizeof written);
 }
 
 int verb_report(int argc, char **argv)
@@ -214,6 +233,7 @@ int verb_report(int argc, char **argv)
                                              { "force", 0, NULL, 'f' },
                                              { NULL, 0, NULL, 0 } };
     const char *output = NULL;
+    char        path[PATH_MAX + 16];
     bool        is_forced = false;
     int         id;
 
@@ -229,7 +249,8 @@ int verb_report(int argc, char **argv)
     }
     if (argc - optind < 1 || argc - optind > 2)
         return verb_usage("report", "report RESULT [OTHER] [-o FILE] [--force]");
-    if (report_make(argv + optind, argc - optind, is_forced, output) != KIWI_OK)
+    if (report_make(argv + optind, argc - optind, is_forced, output, path, sizeof path) != KIWI_OK)
         return verb_failed("report");
+    printf("report    %s\n", path);
     return BENCH_DONE;
 }

@@ -11,6 +11,14 @@ MUST_USE enum kiwi_status report_html_write(const char *path, const struct story
 /* Reads the run in folder and writes report.html beside its files. */
 MUST_USE enum kiwi_status report_html_make(const char *folder);
 
+/* The runs in two folders, overlaid, as the page path. */
+MUST_USE enum kiwi_status report_html_pair(const char *path, const char *folder, const char *other);
+
+/* A page from <!doctype> to <main>, and its end with the raw document and the script; the latter
+ * closes the file. KIWI_FULL, KIWI_IO: not all of it could be written. */
+void html_head_write(FILE *file, const char *title);
+MUST_USE enum kiwi_status html_tail_write(FILE *file, const char *path, const json_t *document);
+
 /* The parts. */
 void report_time_charts(FILE *file, const struct story *story, const struct story *other);
 void report_engine_charts(FILE *file, const struct story *story);

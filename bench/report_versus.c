@@ -1,0 +1,214 @@
+/*
+ * report_versus.c: the page of `kiwidb bench versus`: the table, a chart per phase, and links to
+ * the overlaid reports beside it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "bench/chart.h"
+#include "bench/page.h"
+#include "bench/report_html.h"
+#include "bench/result.h"
+#include "bench/versus.h"
+
+static void ratio_cell(FILE *file, const struct versus *versus, uint32_t phase, uint32_t engine)
+{
+    struct shift ratio;
+    int          verdict;
+
+    if (!versus_ratio(versus, phase, engine, &ratio)) {
+        fputs("<td></td>", file);
+        return;
+    }
+    verdict = versus_verdict(&ratio);
+    fprintf(file, "<td%s>%.2f&#215; <small>%.2f&#8211;%.2f</small></td>",
+            verdict > 0 ? " class=\"better\"" : verdict < 0 ? " class=\"worse\"" : "", ratio.middle,
+            ratio.low, ratio.high);
+}
+
+static void row_write(FILE *file, const struct versus *versus, uint32_t phase, uint32_t row)
+{
+    char text[32];
+    bool has_any = false;
+
+    for (uint32_t i = 0; i < versus->engine_count; i++)
+        has_any = has_any || versus_median(versus, phase, row, i) > 0;
+    if (!has_any)
+        return;
+    fputs("<tr><td>", file);
+    if (row == VERSUS_RATE) {
+        fputs("<b>", file);
+        html_text(file, versus->phases[phase].name);
+        fprintf(file, "</b> %s", versus->phases[phase].durability);
+    } else {
+        fprintf(file, "&#8195;<small>%s</small>", versus_row_name(row, text, sizeof text));
+    }
+    fputs("</td>", file);
+    for (uint32_t i = 0; i < versus->engine_count; i++) {
+        double value = versus_median(versus, phase, row, i);
+
+        fprintf(file, "<td>%s</td>",
+                value > 0 ? chart_number(value, row == VERSUS_RATE ? CHART_PER_SECOND
+                                                                   : CHART_DURATION,
+                                         text, sizeof text)
+                          : "&#8211;");
+        if (i > 0 && row == VERSUS_RATE)
+            ratio_cell(file, versus, phase, i);
+        else if (i > 0)
+            fputs("<td></td>", file);
+    }
+    fputs("</tr>\n", file);
+}
+
+static void sizes_write(FILE *file, const struct versus *versus, const char *name, bool is_memory)
+{
+    char text[32];
+
+    fprintf(file, "<tr><td>%s</td>", name);
+    for (uint32_t i = 0; i < versus->engine_count; i++)
+        fprintf(file, "<td>%s</td>%s",
+                chart_number(is_memory ? versus->engines[i].memory_peak_bytes
+                                       : versus->engines[i].folder_bytes_max,
+                             CHART_BYTES, text, sizeof text),
+                i > 0 ? "<td></td>" : "");
+    fputs("</tr>\n", file);
+}
+
+static void table_write(FILE *file, const struct versus *versus)
+{
+    fputs("<h2>Operations a second</h2><div class=\"scroll\"><table id=\"versus\"><tr><th>phase"
+          "</th>",
+          file);
+    for (uint32_t i = 0; i < versus->engine_count; i++) {
+        fputs("<th>", file);
+        html_text(file, versus->engines[i].label);
+        if (i > 0) {
+            fputs("</th><th>", file);
+            html_text(file, versus->engines[0].label);
+            fputs(" over it", file);
+        }
+        fputs("</th>", file);
+    }
+    fputs("</tr>\n", file);
+    for (uint32_t phase = 0; phase < versus->phase_count; phase++)
+        for (uint32_t row = 0; row < VERSUS_ROW_COUNT; row++)
+            row_write(file, versus, phase, row);
+    sizes_write(file, versus, "peak memory", true);
+    sizes_write(file, versus, "files, at most", false);
+    fprintf(file, "</table></div><p>Medians of %u rounds, in each of which every engine ran all "
+                  "phases in a process of its own, in rotated order. Ratios are paired by round; "
+                  "behind them the %s. Peak memory is of the process with its driver, without page "
+                  "cache; nothing enforced what the engines were asked to keep to.</p>\n",
+            versus->round_count,
+            versus->round_count < 6 ? "whole range" : "95 % interval");
+}
+
+static void charts_write(FILE *file, const struct versus *versus)
+{
+    static const char *const parts[] = { "operations a second" };
+    const char              *rows[VERSUS_ENGINE_COUNT_MAX];
+    double                   values[VERSUS_ENGINE_COUNT_MAX];
+
+    fputs("<div class=\"charts\">\n", file);
+    for (uint32_t phase = 0; phase < versus->phase_count; phase++) {
+        const struct versus_phase *of = &versus->phases[phase];
+        char                       id[32], note[80];
+
+        for (uint32_t i = 0; i < versus->engine_count; i++) {
+            rows[i] = versus->engines[i].label;
+            values[i] = versus_median(versus, phase, VERSUS_RATE, i);
+        }
+        snprintf(id, sizeof id, "phase%u", phase);
+        snprintf(note, sizeof note, "Operations a second, %s, median.", of->durability);
+        chart_bars_draw(file, &(struct chart_bars){
+                                  .id = id, .title = of->name, .note = note, .rows = rows,
+                                  .row_count = versus->engine_count, .parts = parts,
+                                  .part_count = 1, .values = values, .unit = CHART_PER_SECOND });
+    }
+    fputs("</div>\n", file);
+}
+
+static void engines_write(FILE *file, const struct versus *versus, const json_t *document)
+{
+    size_t  index;
+    json_t *block;
+
+    fputs("<h2>Engines</h2><div class=\"scroll\"><table>", file);
+    for (uint32_t i = 0; i < versus->engine_count; i++) {
+        const struct versus_engine *engine = &versus->engines[i];
+
+        fputs("<tr><td>", file);
+        html_text(file, engine->label);
+        fputs("</td><td class=\"wrap\">", file);
+        html_text(file, engine->settings);
+        if (engine->note[0] != 0) {
+            fputs(engine->settings[0] != 0 ? "; " : "", file);
+            html_text(file, engine->note);
+        }
+        fputs("</td><td>", file);
+        if (i > 0) {
+            fputs("<a href=\"", file);
+            html_text(file, versus->engines[0].label);
+            fputc('-', file);
+            html_text(file, engine->label);
+            fputs(".html\">overlaid</a>", file);
+        }
+        fputs("</td></tr>\n", file);
+    }
+    fputs("</table></div>\n<p>Blocks in the order they ran:", file);
+    json_array_foreach(json_object_get(document, "blocks"), index, block)
+    {
+        const char *folder = result_text(block, "folder");
+
+        if (folder[0] == 0)
+            continue;
+        fputs(" <a href=\"", file);
+        html_text(file, folder);
+        fputs("/report.html\">", file);
+        html_text(file, folder);
+        fputs("</a>", file);
+    }
+    fputs("</p>\n", file);
+}
+
+static void head_write(FILE *file, const struct versus *versus, const json_t *document)
+{
+    const char *verdict = result_text(document, "verdict");
+    char        memory[32], text[32];
+
+    html_head_write(file, result_text(document, "id"));
+    fputs("<header><h1>", file);
+    html_text(file, versus->engines[0].label);
+    fputs(" side by side</h1>\n", file);
+    fprintf(file, "<p><span class=\"verdict%s\">%s</span> &#183; %s &#183; commit %.8s &#183; ",
+            strcmp(verdict, "complete") == 0 ? "" : " bad", verdict, result_text(document, "start"),
+            result_text(document, "build.commit"));
+    html_text(file, result_text(document, "machine.cpu"));
+    fprintf(file, ", %.0f cores, %s memory</p>\n<p>", result_number(document, "machine.cores"),
+            chart_number(result_number(document, "machine.memory_bytes"), CHART_BYTES, memory,
+                         sizeof memory));
+    html_text(file, result_text(document, "settings.client"));
+    fprintf(file, " client, %.0f thread%s, %s for each engine, seed %.0f</p>\n<code>",
+            result_number(document, "settings.threads"),
+            result_number(document, "settings.threads") > 1 ? "s" : "",
+            chart_number(result_number(document, "settings.memory_bytes"), CHART_BYTES, text,
+                         sizeof text),
+            result_number(document, "settings.seed"));
+    html_text(file, result_text(document, "command"));
+    fputs("</code></header>\n", file);
+}
+
+enum kiwi_status versus_html_write(const char *path, const struct versus *versus,
+                                   const json_t *document)
+{
+    FILE *file = fopen(path, "we");
+
+    if (file == NULL)
+        return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
+                    strerror(errno));
+    head_write(file, versus, document);
+    table_write(file, versus);
+    charts_write(file, versus);
+    engines_write(file, versus, document);
+    return html_tail_write(file, path, document);
+}

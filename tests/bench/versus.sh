@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Engines of this build run side by side, round after round; what is wrong is named, an interrupted
+# run and one on a full disk leave a partial table.
+#   versus.sh PROGRAM WORKLOADS SCHEMA
+set -euo pipefail
+program=$1 workloads=$2 schema=$3
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+small=(--records 2k --ops 2k --value-bytes 100 --threads 1 --io-backend posix --memory 32MiB
+       --durability memory --drain 1s --dir data)
+failed() {
+    cat out error
+    echo "$*"
+    exit 1
+}
+expect() {
+    local wanted=$1 text=$2 code=0
+    shift 2
+    "$program" bench versus "$@" >out 2>error || code=$?
+    [ "$code" -eq "$wanted" ] || failed "versus $*: exit $code, expected $wanted"
+    grep -q -- "$text" out error || failed "versus $*: no '$text'"
+}
+
+# Everything that is installed, without naming it: what is not there is skipped.
+expect 0 '^load ' --rounds 2 --results all "${small[@]}" "$workloads/workloada"
+run=$(ls -d all/*)
+[ -s "$run/report.html" ] && [ -s "$run/versus.json" ] || failed "no report in $run"
+grep -q '<table id="versus"' "$run/report.html" || failed "no table in the report"
+[ ! -e data ] || failed "data were left behind"
+for engine in rocksdb leveldb lmdb wiredtiger; do
+    if grep -q "^kiwidb bench versus: $engine is not in this build.*skipped" error; then
+        echo "skipped: $engine is not in this build"
+        expect 2 "engine '$engine' is not in this build" --engines "kiwi,$engine" --results none \
+            "${small[@]}" "$workloads/workloada"
+    else
+        grep -q "^$engine  " out || failed "no settings of $engine"
+        [ -s "$run/1-$engine/run.json" ] && [ -s "$run/2-$engine/run.json" ] || failed "no run of $engine"
+        [ -s "$run/kiwi-$engine.html" ] || failed "no overlaid report of $engine"
+        grep -q 'is_partial' "$run/versus.json" && failed "a phase in versus.json is raw"
+    fi
+done
+grep -q '^kiwi  ' out && grep -q 'READ p99' out || failed "no table"
+
+# Named engines, the same twice, as one document; the driver's own engine among them.
+expect 0 '"kiwi.bench.versus"' --engines=kiwi,null,null --rounds=1 --results named --json --client blocking \
+    "${small[@]}" "$workloads/workloadc"
+python3 - out "$schema" <<'EOF' || failed "versus.json is not as its schema says"
+import json, sys
+document = json.load(open(sys.argv[1]))
+
+
+def check(value, schema, place):
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+    wanted = schema.get("type", [])
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    assert not wanted or any(isinstance(value, kinds[kind]) for kind in wanted), place
+    assert "const" not in schema or value == schema["const"], place
+    assert "enum" not in schema or value in schema["enum"], place
+    for name in schema.get("required", []):
+        assert name in value, f"{place}: no {name}"
+    for name, part in (value.items() if isinstance(value, dict) else []):
+        assert name in schema.get("properties", {}) or "properties" not in schema \
+            or name in ("build", "machine", "settings", "workloads"), f"{place}: {name} is not in the schema"
+        check(part, schema.get("properties", {}).get(name, schema.get("additionalProperties", {})), f"{place}.{name}")
+    for index, part in enumerate(value if isinstance(value, list) else []):
+        check(part, schema.get("items", {}), f"{place}[{index}]")
+
+
+check(document, json.load(open(sys.argv[2])), "versus")
+assert document["verdict"] == "complete" and document["rounds"] == 1
+assert [engine["label"] for engine in document["engines"]] == ["kiwi", "null", "null.2"]
+assert [phase["name"] for phase in document["phases"]] == ["load", "workloadc"]
+assert len(document["blocks"]) == 3 and all(block["exit_code"] == 0 for block in document["blocks"])
+kiwi, null, again = document["phases"][1]["engines"]
+assert kiwi["throughput_per_second"]["median"] == kiwi["throughput_per_second"]["rounds"][0] > 0
+assert "first_over_this" not in kiwi
+ratio = null["first_over_this"]
+assert ratio["low"] == ratio["middle"] == ratio["high"]
+rates = [one["throughput_per_second"]["median"] for one in (kiwi, null)]
+assert abs(ratio["middle"] / (rates[0] / rates[1]) - 1) < 1e-9
+assert kiwi["p99_ns"]["READ"]["median"] > 0
+EOF
+
+expect 2 "did you mean 'kiwi'" --engines kiwy,null "${small[@]}" "$workloads/workloada"
+expect 2 'an empty name' --engines kiwi, "${small[@]}" "$workloads/workloada"
+expect 2 'write --engines' --engine kiwi "${small[@]}" "$workloads/workloada"
+expect 2 'from 1 to 64' --rounds 65 "${small[@]}" "$workloads/workloada"
+expect 2 "did you mean '--memory'" --memry 1GiB "$workloads/workloada"
+expect 2 'no workload file' --engines null
+mkdir taken && touch taken/something
+expect 3 'choose another --dir' --engines null "${small[@]}" --dir taken "$workloads/workloada"
+
+# Ctrl-C during a run of many rounds, when the first blocks are done.
+mkfifo lines
+"$program" bench versus --engines null,kiwi --rounds 64 --results cut "${small[@]}" "$workloads/workloada" \
+    >out 2>lines &
+versus=$!
+exec 3<lines
+while read -r line <&3; do
+    case "$line" in "round 1 of 64  kiwi"*) break ;; esac
+done
+kill -INT "$versus"
+cat <&3 >error
+code=0
+wait "$versus" || code=$?
+[ "$code" -eq 130 ] || failed "interrupted: exit $code, expected 130"
+grep -q '^PARTIAL' out && grep -q '^load ' out || failed "interrupted: no partial table"
+grep -q '"verdict": "partial"' cut/*/versus.json || failed "interrupted: versus.json is not partial"
+[ ! -e data ] || failed "interrupted: data were left behind"
+
+# A disk that is full: of 8 MiB, for a log alone of 16.
+cat >full.sh <<'EOF'
+mount -t tmpfs -o size=8m none "$1" || exit 99
+shift
+exec "$@"
+EOF
+mkdir small
+code=0
+unshare --mount --map-root-user bash full.sh small "$program" bench versus --engines null,kiwi --rounds 2 \
+    --results full "${small[@]}" --dir small/data "$workloads/workloada" >out 2>error || code=$?
+if [ "$code" -eq 99 ] || { [ "$code" -eq 1 ] && grep -q '^unshare' error; }; then
+    echo "skipped: no small file system can be mounted here"
+    exit 0
+fi
+[ "$code" -eq 3 ] || failed "full disk: exit $code, expected 3"
+grep -q '^PARTIAL' out && grep -q '^load ' out || failed "full disk: no partial table"

@@ -10,7 +10,10 @@
  * Values   0 bytes to 64 MiB, any bytes.
  * Errors   every call returns enum kiwi_status; kiwi_error_text() says what, where and which limit.
  * Fork     a forked child may read what was there, between kiwi_fork_child and its exit; without
- *          kiwi_fork_prepare before the fork it must not touch the database.
+ *          kiwi_fork_prepare before the fork it must not touch the database. Either child keeps
+ *          the directory locked until it exits or execs.
+ * Disk     snapshots, iterators and forks hold the tables they may read: what is merged away
+ *          meanwhile stays on disk until they are closed.
  */
 #pragma once
 
@@ -258,7 +261,10 @@ void             kiwi_snapshot_close(struct kiwi_snapshot *snapshot); /* NULL is
  * Prepare enters all shards, so that nothing is half done at the fork; from there to
  * kiwi_fork_parent other threads' operations wait, and the calling thread uses nothing else of the
  * database. Until kiwi_fork_end the tables that the child may read stay on disk, whatever the
- * parent merges or drops. When fork() fails: kiwi_fork_parent, then kiwi_fork_end. KIWI_NO_MEMORY
+ * parent merges or drops: under writes the directory may grow to what it held at the fork plus all
+ * that was written since, so end the child, then the hold, soon. The child shares the parent's hold
+ * on the directory: until it has exited too, another kiwi_open of the directory is answered with
+ * KIWI_LOCKED, even when the parent has closed the database or died. When fork() fails: kiwi_fork_parent, then kiwi_fork_end. KIWI_NO_MEMORY
  * leaves nothing held. All on the thread that forks; kiwi_fork_end on any.
  */
 enum kiwi_status kiwi_fork_prepare(struct kiwi_db *db, struct kiwi_fork **out);
@@ -311,6 +317,18 @@ enum kiwi_status kiwi_iterator_previous(struct kiwi_iterator *iterator);
 bool              kiwi_iterator_is_valid(const struct kiwi_iterator *iterator);
 struct kiwi_slice kiwi_iterator_key(const struct kiwi_iterator *iterator);
 struct kiwi_slice kiwi_iterator_value(const struct kiwi_iterator *iterator);
+
+/* ---- what the engine stands on -------------------------------------------------------------- */
+
+struct kiwi_platform {
+    char liburing[16];      /* version that the library was built with */
+    char io_uring[256];     /* what the probe found, or why this host refuses io_uring */
+    char block_search[16];  /* "avx512", "avx2" or "scalar": how blocks are searched here */
+    bool has_io_uring;      /* false: only io_backend = KIWI_IO_POSIX works here */
+};
+
+/* Asks this build and this host; opens no database, leaves nothing open. Any thread. */
+void kiwi_platform_read(struct kiwi_platform *out);
 
 #ifdef __cplusplus
 }

@@ -276,8 +276,14 @@ static void stat_and_version_speak_json(void **state)
     expect("stat -d st", 0);
     document = json_of("version --json", 0, "kiwi.version");
     assert_non_null(json_object_get(document, "program_version"));
+    assert_true(strchr(json_string_value(json_object_get(document, "liburing")), '.') != NULL);
+    assert_true(json_is_boolean(json_object_get(document, "has_io_uring")));
+    assert_true(json_string_length(json_object_get(document, "io_uring")) > 8);
+    assert_true(json_string_length(json_object_get(document, "block_search")) >= 4);
     json_decref(document);
     expect("--version", 0);
+    assert_non_null(strstr(output, "liburing  "));
+    assert_non_null(strstr(output, "search    "));
 }
 
 static void bench_runs_on_the_engine_and_checks_itself(void **state)

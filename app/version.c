@@ -5,6 +5,7 @@
 
 #include "app/command.h"
 #include "build_info.h"
+#include "kiwi/kiwi.h"
 
 int command_version(const struct command *command, const struct arguments *arguments)
 {
@@ -14,10 +15,11 @@ int command_version(const struct command *command, const struct arguments *argum
     kiwi_platform_read(&platform);
     if (arguments->is_json) {
         json_t *document =
-            json_pack("{s:s, s:i, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s}", "schema", "kiwi.version",
-                      "version", 1, "program_version", BUILD_VERSION, "commit", BUILD_COMMIT,
-                      "is_dirty", BUILD_DIRTY, "build_type", BUILD_TYPE, "compiler", BUILD_COMPILER,
-                      "sanitizer", BUILD_SANITIZER, "jansson", jansson_version_str(), "liburing", platform.liburing, "has_io_uring",
+            json_pack("{s:s, s:i, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s}", "schema",
+                      "kiwi.version", "version", 1, "program_version", BUILD_VERSION, "commit",
+                      BUILD_COMMIT, "is_dirty", BUILD_DIRTY, "build_type", BUILD_TYPE, "compiler",
+                      BUILD_COMPILER, "sanitizer", BUILD_SANITIZER, "jansson",
+                      jansson_version_str(), "liburing", platform.liburing, "has_io_uring",
                       platform.has_io_uring, "io_uring", platform.io_uring, "block_search",
                       platform.block_search);
 

@@ -260,12 +260,12 @@ void             kiwi_snapshot_close(struct kiwi_snapshot *snapshot); /* NULL is
  *
  * Prepare enters all shards, so that nothing is half done at the fork; from there to
  * kiwi_fork_parent other threads' operations wait, and the calling thread uses nothing else of the
- * database. Until kiwi_fork_end the tables that the child may read stay on disk, whatever the
- * parent merges or drops: under writes the directory may grow to what it held at the fork plus all
- * that was written since, so end the child, then the hold, soon. The child shares the parent's hold
- * on the directory: until it has exited too, another kiwi_open of the directory is answered with
- * KIWI_LOCKED, even when the parent has closed the database or died. When fork() fails: kiwi_fork_parent, then kiwi_fork_end. KIWI_NO_MEMORY
- * leaves nothing held. All on the thread that forks; kiwi_fork_end on any.
+ * database. When fork() fails: kiwi_fork_parent, then kiwi_fork_end. KIWI_NO_MEMORY leaves nothing
+ * held. All on the thread that forks; kiwi_fork_end on any.
+ * Disk: until kiwi_fork_end the tables that the child may read stay, whatever the parent merges or
+ * drops; under writes the directory may grow to what it held at the fork plus all written since.
+ * Lock: the child shares the parent's hold on the directory. Until it has exited too, kiwi_open of
+ * the directory is answered with KIWI_LOCKED, even when the parent has closed it or died.
  */
 enum kiwi_status kiwi_fork_prepare(struct kiwi_db *db, struct kiwi_fork **out);
 void             kiwi_fork_parent(struct kiwi_fork *held);

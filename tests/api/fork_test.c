@@ -227,10 +227,46 @@ static void a_forked_child_reads_while_the_parent_goes_on(void **state)
     world_end(&world);
 }
 
+static void a_forked_child_keeps_the_directory_locked(void **state)
+{
+    struct world      world;
+    struct kiwi_fork *held;
+    pid_t             child;
+    int               status = 0, go[2];
+    char              byte;
+
+    (void)state;
+    world_make(&world, way_under_test, 12);
+    check_ok(world_open(&world));
+    check_ok(kiwi_put(world.context, slice("key"), slice("value"), KIWI_DURABLE));
+    assert_int_equal(pipe(go), 0);
+    fflush(NULL);
+    check_ok(kiwi_fork_prepare(world.db, &held));
+    child = fork();
+    if (child == 0) {
+        kiwi_fork_child(held);
+        close(go[1]);
+        _exit(read(go[0], &byte, 1) == 0 ? 0 : 1); /* until the parent closes its end */
+    }
+    kiwi_fork_parent(held);
+    assert_true(child > 0);
+    kiwi_fork_end(held);
+    check_ok(world_close(&world));
+    assert_int_equal(world_open(&world), KIWI_LOCKED);
+    assert_null(world.db);
+    close(go[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    check_ok(world_open(&world));
+    close(go[0]);
+    world_end(&world);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forked_child_reads_while_the_parent_goes_on),
+        cmocka_unit_test(a_forked_child_keeps_the_directory_locked),
     };
 
     way_under_test = world_way_of(argc > 1 ? argv[1] : "managed");

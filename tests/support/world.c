@@ -37,11 +37,18 @@ uint64_t seed_get(uint64_t fallback)
     return seed;
 }
 
-bool test_is_long(void)
+/* KIWI_TEST_IO=posix: every database on real files uses plain system calls. */
+static bool is_posix_asked(void)
 {
-    const char *mode = getenv("KIWI_TEST_MODE");
+    const char *backend = getenv("KIWI_TEST_IO");
 
-    return mode != NULL && strcmp(mode, "long") == 0;
+    if (backend == NULL || strcmp(backend, "uring") == 0)
+        return false;
+    if (strcmp(backend, "posix") != 0) {
+        fprintf(stderr, "KIWI_TEST_IO is '%s': it takes uring or posix\n", backend);
+        exit(2);
+    }
+    return true;
 }
 
 void world_make(struct world *world, enum world_way way, uint64_t seed)
@@ -78,7 +85,8 @@ void world_make(struct world *world, enum world_way way, uint64_t seed)
     }
     world->options.drive = way == WORLD_ATTACHED || way == WORLD_SIMULATED ? KIWI_ATTACHED
                                                                            : KIWI_MANAGED;
-    world->options.io_backend = way == WORLD_POSIX ? KIWI_IO_POSIX : KIWI_IO_URING;
+    world->options.io_backend = way == WORLD_POSIX || is_posix_asked() ? KIWI_IO_POSIX
+                                                                       : KIWI_IO_URING;
 }
 
 enum kiwi_status world_open(struct world *world)

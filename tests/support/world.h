@@ -1,11 +1,13 @@
 /*
  * world.h: a database for a test, in each way it can be run: managed or attached on io_uring or
- * posix in a temporary directory, or on a simulated disk.
+ * posix in a temporary directory, or on a simulated disk. KIWI_TEST_IO=posix puts the first two on
+ * posix as well.
  */
 #pragma once
 
 #include "io/simulated.h"
 #include "kiwi/kiwi.h"
+#include "tests/support/mode.h"
 
 enum world_way { WORLD_MANAGED, WORLD_ATTACHED, WORLD_POSIX, WORLD_SIMULATED, WORLD_WAY_COUNT };
 
@@ -30,7 +32,6 @@ void world_end(struct world *world); /* closes, removes the directory */
 
 /* Seeds: printed, and taken from KIWI_SEED or the command line. */
 uint64_t seed_get(uint64_t fallback);
-bool     test_is_long(void);
 
 /* A generator for tests: splitmix64. */
 static inline uint64_t chance_next(uint64_t *state)

@@ -1,6 +1,6 @@
 # The program: forms of bytes, and the binary itself from the outside.
 kiwi_test(test_app_text SOURCES ${CMAKE_CURRENT_LIST_DIR}/app_text.c LINK room_app room_bench)
-kiwi_test(test_app_program SOURCES ${CMAKE_CURRENT_LIST_DIR}/app_program.c LINK PkgConfig::JANSSON)
+kiwi_test(test_app_program SOURCES ${CMAKE_CURRENT_LIST_DIR}/app_program.c LINK PkgConfig::JANSSON COST 25)
 target_compile_definitions(test_app_program PRIVATE KIWIDB="$<TARGET_FILE:kiwidb>"
                            WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")
 add_dependencies(test_app_program kiwidb)

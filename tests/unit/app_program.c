@@ -296,7 +296,7 @@ static void bench_runs_on_the_engine_and_checks_itself(void **state)
         json_t *document, *correctness;
 
         snprintf(arguments, sizeof arguments,
-                 "bench --preset quick --records 3k --ops 4k --memory 64MiB --client %s --dir bd "
+                 "bench --preset quick --records 3k --ops 4k --memory 16MiB --client %s --dir bd "
                  "--results br --json",
                  clients[i]);
         document = json_of(arguments, 0, "kiwi.bench.run");

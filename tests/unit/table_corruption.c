@@ -51,7 +51,7 @@ static void every_flipped_bit_is_detected(void **state)
         uint8_t         *block = built.bytes + offset;
         assert_int_equal(ref.bytes, PAGE_BYTES);
         assert_int_equal(table_block_check(built.table, ref, block), KIWI_OK);
-        for (uint32_t bit = 0; bit < ref.bytes * 8; bit++) {
+        for (uint32_t bit = 0; bit < ref.bytes * 8; bit += sweep_of(1, 7)) {
             block[bit / 8] ^= (uint8_t)(1u << bit % 8);
             assert_int_equal(table_block_check(built.table, ref, block), KIWI_CORRUPT);
             block[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -60,7 +60,7 @@ static void every_flipped_bit_is_detected(void **state)
     struct table   *table;
     struct io_file *file = built.table->file;
     assert_int_equal(io_file_write(file, built.bytes, built.size, 0), KIWI_OK);
-    for (uint64_t bit = top_offset * 8; bit < built.size * 8; bit++) {
+    for (uint64_t bit = top_offset * 8; bit < built.size * 8; bit += sweep_of(1, 7)) {
         uint8_t flipped = built.bytes[bit / 8] ^ (uint8_t)(1u << bit % 8);
         assert_int_equal(io_file_write(file, &flipped, 1, bit / 8), KIWI_OK);
         assert_int_equal(table_open(&built.table->info, file, built.database, &table),
@@ -249,7 +249,7 @@ static uint64_t attack(const struct built *built, const struct model *model, str
 {
     uint64_t passed = 0;
 
-    for (int round = 0; round < 3000; round++) {
+    for (uint32_t round = 0; round < sweep_of(3000, 300); round++) {
         uint8_t *block = malloc(ref.bytes); /* exact, so that a sanitizer sees any step beyond */
         memcpy(block, built->bytes + ref.offset, ref.bytes);
         mutate(random, block, ref.bytes);
@@ -284,7 +284,7 @@ static void no_content_with_a_right_checksum_leaves_its_block(void **state)
         built_close(&built);
         model_close(&model);
     }
-    assert_true(passed > 1000); /* or the test would test the door only */
+    assert_true(passed > sweep_of(1000, 100)); /* or the test would test the door only */
 }
 
 static struct table_block_header *two_records(uint8_t *block)
@@ -396,7 +396,7 @@ static void no_tail_with_right_checksums_breaks_opening(void **state)
     struct table_top *top = built.table->top;
     uint64_t properties_offset = top->top_offset + top->block_bytes;
     uint8_t *copy = malloc(built.size);
-    for (int round = 0; round < 1500; round++) {
+    for (uint32_t round = 0; round < sweep_of(1500, 300); round++) {
         bool     is_top = random_below(&random, 2) == 0;
         uint64_t offset = is_top ? top->top_offset : properties_offset;
         uint32_t bytes = is_top ? (uint32_t)top->block_bytes

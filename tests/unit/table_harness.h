@@ -12,6 +12,7 @@
 #include "core/base/memory.h"
 #include "core/table/table.h"
 #include "core/table/table_writer.h"
+#include "tests/support/mode.h"
 
 struct random { uint64_t state; };
 

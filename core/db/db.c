@@ -61,27 +61,97 @@ static void threads_stop(struct kiwi_db *db)
 
 /* ---- open and close ---- */
 
+/* A step of opening, done for all shards: by threads that take one shard after the other. */
+struct opening {
+    struct kiwi_db   *db;
+    void            (*step)(struct opening *opening, uint32_t shard);
+    _Atomic uint32_t  next;
+    struct shard     *shards[KIWI_SHARD_COUNT_MAX];
+    enum kiwi_status  statuses[KIWI_SHARD_COUNT_MAX];
+    char             *texts[KIWI_SHARD_COUNT_MAX]; /* of failures; NULL: none, or no memory */
+};
+
+static void opening_open(struct opening *opening, uint32_t shard)
+{
+    const struct kiwi_db *db = opening->db;
+    char                  path[4096];
+    struct shard_options  options = {
+        .io = db->io,
+        .options = db->options,
+        .database = db->database,
+        .hash_seed = db->hash_seed,
+        .directory = path,
+        .index = shard,
+        .count = db->shard_count,
+        .peers = opening->db->shards,
+    };
+
+    snprintf(path, sizeof path, "%.4000s/shard-%02u", db->directory, shard);
+    opening->statuses[shard] = shard_open(&options, &opening->shards[shard]);
+}
+
+static void opening_finish(struct opening *opening, uint32_t shard)
+{
+    opening->statuses[shard] = shard_open_finish(opening->db->shards[shard]);
+}
+
+static void opening_run(void *context)
+{
+    struct opening *opening = context;
+    uint32_t        shard;
+
+    while ((shard = atomic_fetch_add(&opening->next, 1)) < opening->db->shard_count) {
+        opening->step(opening, shard);
+        if (opening->statuses[shard] != KIWI_OK)
+            opening->texts[shard] = failure_text_copy(opening->statuses[shard]);
+    }
+}
+
+/* On a processor each; the simulated machine has one thread. The first shard's failure is told. */
+static enum kiwi_status opening_each(struct opening *opening,
+                                     void (*step)(struct opening *opening, uint32_t shard))
+{
+    const struct kiwi_db *db = opening->db;
+    struct thread        *threads[KIWI_SHARD_COUNT_MAX];
+    enum kiwi_status      status = KIWI_OK;
+    uint32_t              count = 0, wanted = 0;
+
+    opening->step = step;
+    atomic_store(&opening->next, 0);
+    if (db->owns_io)
+        wanted = (uint32_t)min_u64(db->shard_count, thread_cpu_count()) - 1;
+    while (count < wanted
+           && thread_start(opening_run, opening, -1, "kiwi-open", &threads[count]) == KIWI_OK)
+        count++; /* without another thread those that are there do its part */
+    opening_run(opening);
+    for (uint32_t i = 0; i < count; i++)
+        thread_join(threads[i]);
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        if (status == KIWI_OK && opening->statuses[i] != KIWI_OK) {
+            status = opening->statuses[i];
+            failure_text_take(&opening->texts[i]);
+        }
+        memory_free(opening->texts[i]);
+        opening->texts[i] = NULL;
+    }
+    return status;
+}
+
 static enum kiwi_status shards_open(struct kiwi_db *db)
 {
-    for (uint32_t i = 0; i < db->shard_count; i++) {
-        char                 path[4096];
-        struct shard_options options = {
-            .io = db->io,
-            .options = db->options,
-            .database = db->database,
-            .hash_seed = db->hash_seed,
-            .directory = path,
-            .index = i,
-            .count = db->shard_count,
-            .peers = db->shards,
-        };
+    struct opening  *opening = memory_allocate_zeroed(sizeof *opening);
+    enum kiwi_status status;
 
-        snprintf(path, sizeof path, "%.4000s/shard-%02u", db->directory, i);
-        TRY(shard_open(&options, &db->shards[i]));
-    }
-    for (uint32_t i = 0; i < db->shard_count; i++)
-        TRY(shard_open_finish(db->shards[i]));
-    return KIWI_OK;
+    if (opening == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory to open a database");
+    opening->db = db;
+    status = opening_each(opening, opening_open);
+    /* Only now: while one was opening, the others could not be asked. */
+    memcpy(db->shards, opening->shards, db->shard_count * sizeof db->shards[0]);
+    if (status == KIWI_OK)
+        status = opening_each(opening, opening_finish);
+    memory_free(opening);
+    return status;
 }
 
 /* Parts of batches that other shards lost were dropped: makes the verdict final (see recovery.c).

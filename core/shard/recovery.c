@@ -1,11 +1,13 @@
 /*
  * recovery.c: opens one shard: manifest, tables, log, and what a crash left behind.
  *
- * Opening is plain blocking code: nobody else is there yet.
+ * Opening is plain blocking code: nobody else is in the shard yet. Shards may open side by side,
+ * each in a thread of its own: shard_open touches this shard only, shard_open_finish reads of its
+ * peers only what shard_open has left.
  *
  * Batches over several shards: a part is kept if every other participant recovered at least up to
- * its own part. As long as that cannot be told (a participant with a higher index has not read its
- * log yet), the part and everything after it in this shard wait, copied, for shard_open_finish.
+ * its own part. That can be told when all have read their logs, and shards open side by side: so a
+ * part, and everything after it in this shard, waits, copied, for shard_open_finish.
  * When parts are dropped, what was recovered is flushed before the database opens, so that the
  * verdict can never change when sequences are given out again.
  */
@@ -89,42 +91,25 @@ static enum kiwi_status deferred_copy(const struct wal_replayed *record, struct 
     return KIWI_OK;
 }
 
-enum verdict { PART_KEEP, PART_DROP, PART_UNKNOWN };
-
-static enum verdict parts_judge(const struct shard *shard, const struct wal_part *parts,
-                                uint32_t count, bool all_are_known)
+static bool parts_are_everywhere(const struct shard *shard, const struct wal_part *parts,
+                                 uint32_t count)
 {
-    bool unknown = false;
-
     for (uint32_t i = 0; i < count; i++) {
-        const struct shard *peer;
-
         if (parts[i].shard == shard->index)
             continue;
-        if (parts[i].shard >= shard->options.count)
-            return PART_DROP;
-        peer = shard->options.peers[parts[i].shard];
-        if (peer == NULL || (!peer->is_recovered && !all_are_known))
-            unknown = true;
-        else if (shard_recovered_sequence(peer) < parts[i].sequence)
-            return PART_DROP;
+        if (parts[i].shard >= shard->options.count
+            || shard_recovered_sequence(shard->options.peers[parts[i].shard]) < parts[i].sequence)
+            return false;
     }
-    return unknown ? PART_UNKNOWN : PART_KEEP;
+    return true;
 }
 
 static enum kiwi_status replay_visit(void *context, const struct wal_replayed *record)
 {
     struct shard    *shard = context;
-    enum verdict     verdict = PART_KEEP;
     struct deferred *deferred;
 
-    if (record->part_count > 0)
-        verdict = parts_judge(shard, record->parts, record->part_count, false);
-    if (verdict == PART_DROP) {
-        shard->dropped_count += record->count;
-        return KIWI_OK;
-    }
-    if (verdict == PART_KEEP && shard->deferred == NULL)
+    if (record->part_count == 0 && shard->deferred == NULL)
         return entries_apply(shard, record->entries, record->count);
     TRY(deferred_copy(record, &deferred));
     if (shard->deferred_last == NULL)
@@ -148,8 +133,8 @@ enum kiwi_status shard_open_finish(struct shard *shard)
         struct deferred *deferred = shard->deferred;
 
         shard->deferred = deferred->next;
-        if (status == KIWI_OK && deferred->part_count > 0
-            && parts_judge(shard, deferred->parts, deferred->part_count, true) != PART_KEEP)
+        if (status == KIWI_OK
+            && !parts_are_everywhere(shard, deferred->parts, deferred->part_count))
             shard->dropped_count += deferred->count;
         else if (status == KIWI_OK)
             status = entries_apply(shard, deferred->entries, deferred->count);
@@ -226,7 +211,6 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
     shard->sequence = max_u64(state->flushed_sequence, recovery.sequence_last);
     shard->recovered_sequence = shard->sequence;
     shard->shown_sequence = shard->sequence;
-    shard->is_recovered = true;
     shard->durable_sequence = wal_durable_sequence(shard->wal);
     return KIWI_OK;
 }

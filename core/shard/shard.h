@@ -179,7 +179,6 @@ struct shard {
     struct deferred  *deferred, *deferred_last;
     uint64_t          recovered_sequence;
     uint64_t          dropped_count;               /* entries of batches that other shards lost */
-    bool              is_recovered;                /* the log was read */
     bool              is_recovering;               /* until shard_open_finish */
 
     /* the runner */
@@ -236,7 +235,8 @@ struct shard {
 
 /* ---- life ---- */
 /* Recovers everything of this shard up to, not including, cross-shard batches that other shards
- * must confirm; shard_open_finish, called after all shards were opened, resolves those. */
+ * must confirm; shard_open_finish, called after all shards were opened, resolves those. Both
+ * may run for several shards at once, each in a thread of its own. */
 MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
 MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
 /* After kiwi_flush, when parts were dropped: makes the verdict final. Nobody else is there. */

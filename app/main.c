@@ -2,6 +2,7 @@
  * main.c: `kiwidb`: the command word and the exit code.
  */
 #include <string.h>
+#include <sys/resource.h>
 
 #include "app/command.h"
 
@@ -20,12 +21,25 @@ static int command_unknown(const char *word)
     return EXIT_USAGE;
 }
 
+/* Every table keeps a file open, and a login's usual limit is 1,024; the hard limit is the host's
+ * own word on what a program may have. */
+static void open_files_allow(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
     int                   code;
 
     signals_set();
+    open_files_allow();
     if (argc < 2) {
         fputs("kiwidb: which command?\nsee: kiwidb --help\n", stderr);
         return EXIT_USAGE;

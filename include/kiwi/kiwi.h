@@ -12,6 +12,8 @@
  * Fork     a forked child may read what was there, between kiwi_fork_child and its exit; without
  *          kiwi_fork_prepare before the fork it must not touch the database. Either child keeps
  *          the directory locked until it exits or execs.
+ * Files    every table keeps a file open: a database of many tables needs RLIMIT_NOFILE to match.
+ *          Where a file cannot be opened writing stops with a text that says so, until it can.
  * Disk     snapshots, iterators and forks hold the tables they may read: what is merged away
  *          meanwhile stays on disk until they are closed.
  */

@@ -32,7 +32,7 @@ find_package(Kiwi REQUIRED)
 add_executable(embed embed.c)
 target_link_libraries(embed PRIVATE Kiwi::kiwi)
 CMAKE
-cmake -S "$scratch/project" -B "$scratch/project/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake -G Ninja -S "$scratch/project" -B "$scratch/project/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
 cmake --build "$scratch/project/build" >/dev/null
 output=$("$scratch/project/build/embed" "$scratch/db-cmake")
 echo "$output"

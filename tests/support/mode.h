@@ -1,5 +1,6 @@
 /*
- * mode.h: how much of a sweep a run does. KIWI_TEST_MODE=long (scripts/soak) does all of it.
+ * mode.h: how much of a sweep a run does, and what it may take. KIWI_TEST_MODE=long (scripts/soak)
+ * does all of it.
  */
 #pragma once
 
@@ -7,12 +8,24 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static inline bool test_is_long(void)
 {
     const char *mode = getenv("KIWI_TEST_MODE");
 
     return mode != NULL && strcmp(mode, "long") == 0;
+}
+
+/* Tiny tables make many files: a login's usual 1,024 open ones are not enough. */
+static inline void open_files_allow(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 /* Rounds of a sweep: all, but few in the short mode under a sanitizer, which is many times slower

@@ -53,6 +53,7 @@ static bool is_posix_asked(void)
 
 void world_make(struct world *world, enum world_way way, uint64_t seed)
 {
+    open_files_allow();
     memset(world, 0, sizeof *world);
     world->way = way;
     world->options = kiwi_options_default();

@@ -355,6 +355,15 @@ static void signals_leave_a_partial_report(void **state)
                      0);
 }
 
+static void more_tables_than_the_soft_limit_of_files_are_no_trouble(void **state)
+{
+    (void)state;
+    assert_int_equal(system("ulimit -Sn 48; " KIWIDB " bench " WORKLOADS_FOLDER
+                            "/workloada --records 40k --ops 1k --memory 8MiB --shards 2 --threads 2"
+                            " --durability memory --dir many --results mr -q >out 2>&1"),
+                     0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +379,7 @@ int main(void)
         cmocka_unit_test(stat_and_version_speak_json),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),
         cmocka_unit_test(signals_leave_a_partial_report),
+        cmocka_unit_test(more_tables_than_the_soft_limit_of_files_are_no_trouble),
     };
 
     return cmocka_run_group_tests(tests, root_make, root_remove);

@@ -16,6 +16,7 @@
 #include "compact_harness.h"
 #include "core/base/hash.h"
 #include "core/base/memory.h"
+#include "tests/support/mode.h"
 
 #define HASH_SEED 77u
 
@@ -80,6 +81,7 @@ struct harness *harness_open(const struct harness_options *options)
 {
     struct harness *harness = memory_allocate_zeroed(sizeof *harness);
 
+    open_files_allow();
     harness->options = *options;
     harness->random = options->seed;
     harness->io = options->io;

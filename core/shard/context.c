@@ -143,13 +143,15 @@ void failure_text_take(char **text)
     *text = NULL;
 }
 
-static void op_show(struct kiwi_op *op)
+static void op_show(struct kiwi_op *op, enum kiwi_status status, bool is_visible_only)
 {
-    op->status = (enum kiwi_status)op_state(op)->status;
-    op->is_visible_only = false;
+    op->status = status;
+    op->is_visible_only = is_visible_only;
 }
 
-/* The result is in place: hand it to a blocking caller, or to the next poll. */
+/* The result is in place: hand it to a blocking caller, or to the next poll. Until then the
+ * application may still hold this operation from its visible completion, and look at it after it
+ * has submitted others, in which this may be reached: so only that poll shows it. */
 static void op_arrive(struct context *context, struct kiwi_op *op)
 {
     struct op_state *state = op_state(op);
@@ -162,17 +164,17 @@ static void op_arrive(struct context *context, struct kiwi_op *op)
         state->visible_stage = VISIBLE_OVERTAKEN;
         return;
     }
-    op_show(op);
-    state->is_done = 1;
-    if (!state->is_blocking)
+    if (!state->is_blocking) {
         finished_push(context, op);
+        return;
+    }
+    op_show(op, (enum kiwi_status)state->status, false);
+    state->is_done = 1;
 }
 
 static void op_visible(struct context *context, struct kiwi_op *op)
 {
     op_state(op)->visible_stage = VISIBLE_READY;
-    op->status = KIWI_OK;
-    op->is_visible_only = true;
     finished_push(context, op);
 }
 
@@ -182,20 +184,22 @@ bool context_hand_out(struct context *context, struct kiwi_op *op)
 
     switch ((enum visible_stage)state->visible_stage) {
     case VISIBLE_NOT:
+    case VISIBLE_HANDED_OUT:
+        op_show(op, (enum kiwi_status)state->status, false);
         return true;
     case VISIBLE_READY:
         state->visible_stage = VISIBLE_HANDED_OUT;
-        return false;
-    case VISIBLE_HANDED_OUT:
-        return true;
+        break;
     case VISIBLE_OVERTAKEN:
+        /* Twice in one go: the caller sees the visible completion now and the durable one with the
+         * next poll. */
+        state->visible_stage = VISIBLE_NOT;
+        state->task.kind = TASK_OP;
+        state->step = STEP_DONE;
+        context_post(context, &state->task);
         break;
     }
-    /* Twice in one go: the caller sees the visible completion now and the durable one next poll. */
-    state->visible_stage = VISIBLE_NOT;
-    state->task.kind = TASK_OP;
-    state->step = STEP_DONE;
-    context_post(context, &state->task);
+    op_show(op, KIWI_OK, true);
     return false;
 }
 

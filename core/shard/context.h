@@ -202,7 +202,8 @@ char *failure_text_copy(enum kiwi_status status);
 /* On the thread that asked: takes the text over and frees it. NULL is fine. */
 void failure_text_take(char **text);
 
-/* The operation was taken from the finished list to be handed out. True: for the last time. */
+/* The operation was taken from the finished list to be handed out: shows its result. True: for the
+ * last time. */
 bool context_hand_out(struct context *context, struct kiwi_op *op);
 
 /* One turn: finished device requests, returned tasks, due delays, attached shards. True when

@@ -174,7 +174,8 @@ struct kiwi_op {
 
     /* out */
     enum kiwi_status status;          /* KIWI_TOO_SMALL: value_bytes says what the buffer needs */
-    bool             is_visible_only; /* this completion is the first of two */
+    /* this completion is the first of two; stays so until the poll that hands out the second */
+    bool             is_visible_only;
     /* KIWI_GET: enum kiwi_source, also without an explain block */
     uint8_t          source;
     uint8_t          level;

@@ -22,8 +22,10 @@ static struct block_ref refs_of(const struct built *built, uint64_t offset)
     /* The header tells pages; a data block may end at any sector of the last one. */
     for (uint32_t less = 0; less < PAGE_BYTES && kind == BLOCK_DATA; less += TABLE_SECTOR_BYTES)
         if (table_block_verify(built->bytes + offset, TABLE_BLOCK_DATA, bytes - less, table->seed,
-                               offset) == NULL)
+                               offset) == NULL) {
             bytes -= less;
+            break;
+        }
     return (struct block_ref){ .offset = offset, .bytes = bytes, .kind = (uint8_t)kind };
 }
 

@@ -112,10 +112,12 @@ static enum kiwi_status row_read(struct result *result, char *line, const char *
     if (at == NULL || strchr(line, '\n') == NULL)
         return FAIL(KIWI_CORRUPT, "%s line %zu is cut off", path, number);
     *at++ = 0;
-    /* Phases of one name, as several loads, follow each other; their seconds start anew. */
+    /* Phases of one name, as several loads, follow each other; their seconds start anew. A phase
+     * that ends just behind a full second may have that second twice. */
     phase = table->row_count > 0 ? (size_t)series_cell(table, table->row_count - 1, 0) : 0;
     if (table->row_count > 0 && table->column_count > 1
-        && strtod(at, NULL) <= series_cell(table, table->row_count - 1, 1))
+        && strtod(at, NULL) <= series_cell(table, table->row_count - 1, 1)
+        && result_phase_from(result, line, phase + 1) != SIZE_MAX)
         phase++;
     phase = result_phase_from(result, line, phase);
     if (phase == SIZE_MAX)

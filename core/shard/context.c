@@ -164,6 +164,12 @@ static void op_arrive(struct context *context, struct kiwi_op *op)
         state->visible_stage = VISIBLE_OVERTAKEN;
         return;
     }
+    /* Our own queue found the log write done before the mail was looked at. It must not be finished
+     * twice at a time: its place in the list is one. */
+    if (UNLIKELY(state->visible_stage == VISIBLE_SENT)) {
+        state->visible_stage = VISIBLE_SENT_LATE;
+        return;
+    }
     if (!state->is_blocking) {
         finished_push(context, op);
         return;
@@ -174,7 +180,10 @@ static void op_arrive(struct context *context, struct kiwi_op *op)
 
 static void op_visible(struct context *context, struct kiwi_op *op)
 {
-    op_state(op)->visible_stage = VISIBLE_READY;
+    struct op_state *state = op_state(op);
+
+    state->visible_stage = state->visible_stage == VISIBLE_SENT_LATE ? VISIBLE_OVERTAKEN
+                                                                     : VISIBLE_READY;
     finished_push(context, op);
 }
 
@@ -189,6 +198,10 @@ bool context_hand_out(struct context *context, struct kiwi_op *op)
         return true;
     case VISIBLE_READY:
         state->visible_stage = VISIBLE_HANDED_OUT;
+        break;
+    case VISIBLE_SENT:
+    case VISIBLE_SENT_LATE:
+        assert(false && "it is in the mailbox, not in the list");
         break;
     case VISIBLE_OVERTAKEN:
         /* Twice in one go: the caller sees the visible completion now and the durable one with the
@@ -302,10 +315,14 @@ void op_show_visible(struct kiwi_op *op, struct context *executor)
     struct op_state *state = op_state(op);
 
     state->visible_task.kind = TASK_VISIBLE;
-    if (executor == state->context)
+    if (executor == state->context) {
         op_visible(executor, op);
-    else
-        context_post(state->context, &state->visible_task);
+        return;
+    }
+    /* Before it is sent: from then on it is the context's. The token orders this before op_arrive,
+     * should the context itself find the operation durable first. */
+    state->visible_stage = VISIBLE_SENT;
+    context_post(state->context, &state->visible_task);
 }
 
 void op_return(struct kiwi_op *op, enum op_step step, struct context *executor)

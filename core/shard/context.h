@@ -45,6 +45,8 @@ enum op_step {
  * out, so that the application never sees its operation change under its hands. */
 enum visible_stage {
     VISIBLE_NOT = 0,
+    VISIBLE_SENT,         /* by another thread: in the mailbox */
+    VISIBLE_SENT_LATE,    /* durable already, the visible completion still in the mailbox */
     VISIBLE_READY,        /* in the list of finished operations */
     VISIBLE_HANDED_OUT,
     VISIBLE_OVERTAKEN,    /* durable already, the visible completion still in the list */

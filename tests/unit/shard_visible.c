@@ -103,11 +103,34 @@ static void visible_completion_comes_first_when_the_durable_one_overtakes_it(voi
     fixture_end(&fixture);
 }
 
+/* Goal: the same when the visible completion is still in the mailbox. Method: another thread that
+ * was inside the shard has shown the write; before the mail is looked at, the context's own queue
+ * finds the log write done. */
+static void durable_completion_waits_for_a_visible_one_on_its_way(void **state)
+{
+    struct fixture fixture;
+    bool           is_last = true;
+
+    (void)state;
+    fixture_begin(&fixture);
+    op_show_visible(&fixture.op, NULL);
+    op_finish(&fixture.op, KIWI_OK, fixture.context);
+    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
+    assert_false(is_last);
+    assert_true(fixture.op.is_visible_only);
+    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
+    assert_true(is_last);
+    assert_false(fixture.op.is_visible_only);
+    assert_null(poll_one(&fixture, &is_last));
+    fixture_end(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_operation_does_not_change_before_the_next_poll),
         cmocka_unit_test(visible_completion_comes_first_when_the_durable_one_overtakes_it),
+        cmocka_unit_test(durable_completion_waits_for_a_visible_one_on_its_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,13 +6,11 @@
  * through its own queue, so nobody has to be woken to write it. A caller who is about to return
  * hands the lead to the first waiter of the staged group. What nobody waits for is written by the
  * runner, at least every 10 ms or 1 MiB.
- * When: at once while nothing is in flight; up to 4 groups in flight for blocking callers; a
- * polling caller lets a group grow to 64 KiB or 20 microseconds while another is in flight.
+ * When: group_due.h decides; up to 4 groups in flight.
  */
+#include "core/shard/group_due.h"
 #include "core/shard/shard.h"
 
-#define GROUP_FULL_BYTES   (64u << 10)
-#define GROUP_AGE_NS       20000u
 #define STAGED_RING_BYTES  (256u << 10) /* staged without a waiter: tell the runner */
 #define SYNC_INTERVAL_NS   10000000u
 #define MARK_IDLE_NS       1000000000u
@@ -54,21 +52,39 @@ static struct waiter *first_staged_waiter(struct shard *shard)
 {
     struct waiter *waiter = shard->waiters;
 
+    if (shard->staged_count == 0)
+        return NULL;
     while (waiter != NULL && waiter->sequence <= shard->cut_sequence)
         waiter = waiter->next;
     return waiter;
 }
 
-static bool group_is_due(struct shard *shard, const struct context *executor,
-                         const struct waiter *staged)
+static bool is_due(const struct shard *shard, const struct context *executor,
+                   const struct waiter *staged)
 {
-    if (staged == NULL)
-        return false;
-    if (wal_groups_out(shard->wal) == 0 || wal_staged_bytes(shard->wal) >= GROUP_FULL_BYTES)
-        return true;
-    if (executor == NULL || !executor->is_pollable)
-        return true;
-    return io_now_ns(shard->options.io) - staged->since_ns >= GROUP_AGE_NS;
+    struct group_look look = {
+        .groups_out = wal_groups_out(shard->wal),
+        .waiter_count = shard->waiter_count,
+        .staged_count = shard->staged_count,
+        .staged_bytes = wal_staged_bytes(shard->wal),
+        .executor_polls = executor != NULL && executor->is_pollable,
+    };
+
+    if (look.executor_polls && staged != NULL)
+        look.staged_age_ns = io_now_ns(shard->options.io) - staged->since_ns;
+    return group_is_due(&look);
+}
+
+/* Everything up to sequence is in a group that is on its way. */
+static void cut_note(struct shard *shard, uint64_t sequence)
+{
+    const struct waiter *waiter = shard->waiters;
+    uint32_t             cut_count = 0;
+
+    for (; waiter != NULL && waiter->sequence <= sequence; waiter = waiter->next)
+        cut_count++;
+    shard->cut_sequence = sequence;
+    shard->staged_count = shard->waiter_count - cut_count;
 }
 
 static void lead_hand_over(struct shard *shard, struct context *context)
@@ -94,7 +110,7 @@ void commit_dispatch(struct shard *shard, struct context *executor, bool is_forc
         struct waiter    *staged = first_staged_waiter(shard);
         struct wal_group *group;
 
-        if (!is_forced && !group_is_due(shard, executor, staged))
+        if (!is_forced && !is_due(shard, executor, staged))
             return;
         if (executor == NULL || !(executor->is_pollable || executor->waits_in_log || is_forced)) {
             if (staged != NULL)
@@ -106,7 +122,7 @@ void commit_dispatch(struct shard *shard, struct context *executor, bool is_forc
         group = wal_group_cut(shard->wal);
         if (group == NULL)
             return;
-        shard->cut_sequence = group->sequence_last;
+        cut_note(shard, group->sequence_last);
         shard->log_deadline_ns = 0;
         shard->runner_was_rung = false;
         shard->wants_mark = true;
@@ -118,6 +134,8 @@ void commit_wait(struct shard *shard, struct waiter *waiter)
 {
     waiter->since_ns = io_now_ns(shard->options.io);
     waiter->next = NULL;
+    shard->waiter_count++;
+    shard->staged_count += waiter->sequence > shard->cut_sequence;
     if (shard->waiters == NULL) {
         shard->waiters = shard->waiters_last = waiter;
     } else if (shard->waiters_last->sequence <= waiter->sequence) {
@@ -172,6 +190,8 @@ void commit_group_done(struct shard *shard, struct log_write *write, struct cont
         shard->waiters = waiter->next;
         if (shard->waiters == NULL)
             shard->waiters_last = NULL;
+        shard->waiter_count--;
+        shard->staged_count -= waiter->sequence > shard->cut_sequence; /* the log has failed */
         waiter_finish(waiter, is_durable ? KIWI_OK : status, executor);
     }
     shard->idle_since_ns = io_now_ns(shard->options.io);

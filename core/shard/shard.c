@@ -32,6 +32,7 @@ void shard_fork_child(struct shard *shard)
 {
     (void)mailbox_take(&shard->inbox);
     shard->waiters = shard->waiters_last = NULL;
+    shard->waiter_count = shard->staged_count = 0;
     shard->flush_waiters = NULL;
     shard->runner = NULL;
 }

@@ -158,6 +158,8 @@ struct shard {
         bool            is_out;
     } lead;
     uint64_t          cut_sequence;                /* newest in a group that was cut */
+    uint32_t          waiter_count;                /* in the list of waiters, and those of them */
+    uint32_t          staged_count;                /* that wait for more than cut_sequence */
     bool              runner_was_rung;             /* about staged bytes, until the next cut */
     /* durable records without a durable-up-to mark */
     bool              wants_mark;

@@ -19,7 +19,7 @@ static void engine_thread_run(void *argument)
 
     while (atomic_load_explicit(&engine->must_stop, memory_order_acquire) == 0)
         if (!context_turn(context))
-            context_sleep(context, KIWI_FOREVER);
+            context_sleep(context, KIWI_FOREVER, true);
     /* Only this thread may poll its queue, so whatever is in it ends here. */
     kiwi_detach(engine->context);
     while (io_queue_pending(context->queue) > 0)

@@ -259,21 +259,30 @@ void operation_start(struct kiwi_context *context, struct kiwi_op *op, bool is_b
     shard_run(context->db->shards[op->shard], &op_state(op)->task, &context->engine);
 }
 
+/* Whoever is inside may run it within a microsecond, but its log group takes as long as the device:
+ * nothing is gained by staying awake. */
+static bool waits_for_log(const struct kiwi_op *op)
+{
+    return op_state_const(op)->durability == KIWI_DURABLE
+        && (op->verb == KIWI_PUT || op->verb == KIWI_DELETE || op->verb == KIWI_WRITE);
+}
+
 void operation_wait(struct kiwi_context *context, struct kiwi_op *op)
 {
     struct context        *engine = &context->engine;
     const struct op_state *state = op_state(op);
+    bool                   is_soon = !waits_for_log(op);
 
     while (UNLIKELY(!state->is_done))
         if (!context_turn(engine) && !state->is_done)
-            context_sleep(engine, KIWI_FOREVER);
+            context_sleep(engine, KIWI_FOREVER, is_soon);
     /* The lead of a log group may have been handed to us just now: it must not lie here unread. */
     if (UNLIKELY(!mailbox_is_empty(&engine->returned)))
         context_turn(engine);
     /* A log group in our queue is everybody's: nobody else can see it finish. */
     while (UNLIKELY(engine->log_writes_out > 0) && !engine->is_pollable)
         if (!context_turn(engine) && engine->log_writes_out > 0)
-            context_sleep(engine, KIWI_FOREVER);
+            context_sleep(engine, KIWI_FOREVER, true);
 }
 
 /* ---- submit and poll ---- */
@@ -427,9 +436,9 @@ size_t kiwi_poll(struct kiwi_context *context, struct kiwi_op **done, size_t max
             if (now >= until)
                 return 0;
             if (!did)
-                context_sleep(engine, until - now);
+                context_sleep(engine, until - now, true);
         } else if (!did) {
-            context_sleep(engine, KIWI_FOREVER);
+            context_sleep(engine, KIWI_FOREVER, true);
         }
     }
 }

@@ -474,11 +474,11 @@ static bool holder_await(struct context *context)
     return false;
 }
 
-void context_sleep(struct context *context, uint64_t timeout_ns)
+void context_sleep(struct context *context, uint64_t timeout_ns, bool is_soon)
 {
     uint64_t now;
 
-    if (context->attached_mask == 0 && io_queue_pending(context->queue) == 0
+    if (is_soon && context->attached_mask == 0 && io_queue_pending(context->queue) == 0
         && !context->time_is_virtual && timeout_ns > CONTEXT_SPIN_NS && holder_await(context))
         return;
     now = io_now_ns(context->io);

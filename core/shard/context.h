@@ -211,8 +211,9 @@ bool context_hand_out(struct context *context, struct kiwi_op *op);
 /* One turn: finished device requests, returned tasks, due delays, attached shards. True when
  * something happened. */
 bool context_turn(struct context *context);
-/* Sleeps until something may have happened, at most timeout_ns. */
-void context_sleep(struct context *context, uint64_t timeout_ns);
+/* Sleeps until something may have happened, at most timeout_ns. is_soon: it is expected within a few
+ * microseconds, so a thread without device requests stays awake for them first. */
+void context_sleep(struct context *context, uint64_t timeout_ns, bool is_soon);
 bool  context_has_buffers(struct context *context); /* makes them when first asked */
 void  context_memory_note(struct context *context); /* after buffers were taken: counts them */
 void *context_buffer_take(struct context *context, size_t bytes);

@@ -3,8 +3,9 @@
  * the other one sleeps.
  *
  * A sleeper with device requests outstanding waits in its queue; one without waits on a futex,
- * which costs the waker less than half.
- * Thread   bell_ring: any. bell_wait: the owner of mailbox and queue.
+ * which costs the waker less than half. An owner whose host sleeps on the queue's descriptor
+ * instead arms the bell before it returns to the host.
+ * Thread   bell_ring, bell_call: any. The others: the owner of mailbox and queue.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 enum bell_state {
     BELL_AWAKE = 0,
     BELL_PARKED,   /* on the futex */
-    BELL_IN_QUEUE,
+    BELL_IN_QUEUE, /* in the queue, or its descriptor is watched */
     BELL_CALLED,   /* called while awake: the next wait does not sleep */
 };
 
@@ -49,6 +50,22 @@ static inline void bell_call(struct bell *bell, struct io_queue *queue)
     if (atomic_load_explicit(&bell->state, memory_order_seq_cst) != BELL_CALLED)
         bell_wake(bell, queue,
                   atomic_exchange_explicit(&bell->state, BELL_CALLED, memory_order_seq_cst));
+}
+
+/* The owner looks round now. */
+static inline void bell_disarm(struct bell *bell)
+{
+    atomic_exchange_explicit(&bell->state, BELL_AWAKE, memory_order_seq_cst);
+}
+
+/* The owner goes away, and its host may sleep on the descriptor: from now on ring and call make it
+ * readable, as what came since the owner looked last does now. */
+static inline void bell_arm(struct bell *bell, struct mailbox *box, struct io_queue *queue)
+{
+    /* As in bell_wait: either the sender sees the store or this look sees the mail. */
+    if (atomic_exchange_explicit(&bell->state, BELL_IN_QUEUE, memory_order_seq_cst) == BELL_CALLED
+        || !mailbox_is_empty(box))
+        io_queue_wake(queue);
 }
 
 /* Sleeps until rung or called, until a request of the queue finishes, or timeout_ns. Returns at

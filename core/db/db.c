@@ -415,6 +415,8 @@ int kiwi_context_descriptor(struct kiwi_context *context)
     int descriptor = io_queue_descriptor(context->engine.queue);
 
     context->engine.wants_descriptor = descriptor >= 0;
+    if (descriptor >= 0)
+        bell_arm(&context->engine.bell, &context->engine.returned, context->engine.queue);
     return descriptor;
 }
 

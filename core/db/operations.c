@@ -283,6 +283,8 @@ void operation_wait(struct kiwi_context *context, struct kiwi_op *op)
     while (UNLIKELY(engine->log_writes_out > 0) && !engine->is_pollable)
         if (!context_turn(engine) && engine->log_writes_out > 0)
             context_sleep(engine, KIWI_FOREVER, true);
+    if (UNLIKELY(engine->wants_descriptor))
+        bell_arm(&engine->bell, &engine->returned, engine->queue);
 }
 
 /* ---- submit and poll ---- */
@@ -416,12 +418,11 @@ static size_t finished_take(struct context *engine, struct kiwi_op **done, size_
     return count;
 }
 
-size_t kiwi_poll(struct kiwi_context *context, struct kiwi_op **done, size_t max,
-                 uint64_t timeout_ns)
+static size_t poll_turns(struct context *engine, struct kiwi_op **done, size_t max,
+                         uint64_t timeout_ns)
 {
-    struct context *engine = &context->engine;
-    uint64_t        until = 0;
-    size_t          count;
+    uint64_t until = 0;
+    size_t   count;
 
     for (;;) {
         bool did = context_turn(engine);
@@ -441,4 +442,21 @@ size_t kiwi_poll(struct kiwi_context *context, struct kiwi_op **done, size_t max
             context_sleep(engine, KIWI_FOREVER, true);
         }
     }
+}
+
+size_t kiwi_poll(struct kiwi_context *context, struct kiwi_op **done, size_t max,
+                 uint64_t timeout_ns)
+{
+    struct context *engine = &context->engine;
+    size_t          count;
+
+    if (LIKELY(!engine->wants_descriptor))
+        return poll_turns(engine, done, max, timeout_ns);
+    bell_disarm(&engine->bell);
+    /* Empties the descriptor, or the queue would take the next wake for one that it has told. */
+    if (io_queue_pending(engine->queue) == 0)
+        io_queue_poll(engine->queue, 0);
+    count = poll_turns(engine, done, max, timeout_ns);
+    bell_arm(&engine->bell, &engine->returned, engine->queue);
+    return count;
 }

@@ -211,7 +211,7 @@ bool context_hand_out(struct context *context, struct kiwi_op *op);
 /* One turn: finished device requests, returned tasks, due delays, attached shards. True when
  * something happened. */
 bool context_turn(struct context *context);
-/* Sleeps until something may have happened, at most timeout_ns. is_soon: it is expected within a few
+/* Sleeps until something may have happened, at most timeout_ns. is_soon: it is expected within
  * microseconds, so a thread without device requests stays awake for them first. */
 void context_sleep(struct context *context, uint64_t timeout_ns, bool is_soon);
 bool  context_has_buffers(struct context *context); /* makes them when first asked */

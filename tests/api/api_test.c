@@ -369,34 +369,46 @@ static void explain_says_what_answered(void **state)
     }
 }
 
+/* As a host's event loop does. Far longer than it may ever take, but not for ever. */
+static void descriptor_wait(struct world *world, int descriptor)
+{
+    struct pollfd   wait = { .fd = descriptor, .events = POLLIN };
+    struct kiwi_op *done[1];
+    uint64_t        word;
+
+    while (kiwi_poll(world->context, done, 1, 0) == 0) {
+        assert_int_equal(poll(&wait, 1, 20000), 1);
+        assert_int_equal(read(wait.fd, &word, sizeof word), sizeof word);
+    }
+}
+
 static void descriptor_turns_readable_when_something_is_done(void **state)
 {
-    struct world   *world = *state;
-    struct kiwi_op  op, *ops[1] = { &op }, *done[1];
-    struct pollfd   wait;
-    size_t          count = 0;
+    struct world          *world = *state;
+    static struct kiwi_op  op; /* stays when the test fails before it is done */
+    struct kiwi_op        *ops[1] = { &op };
+    int                    descriptor;
 
     if (way_under_test != WORLD_MANAGED)
         skip();
-    wait.fd = kiwi_context_descriptor(world->context);
-    wait.events = POLLIN;
-    assert_true(wait.fd >= 0);
-    memset(&op, 0, sizeof op);
-    op.verb = KIWI_PUT;
-    op.key = slice("descriptor");
-    op.value = slice("value");
-    op.durability = KIWI_DURABLE;
-    check_ok(kiwi_submit(world->context, ops, 1));
-    while (count == 0) {
-        uint64_t word;
-
-        count = kiwi_poll(world->context, done, 1, 0);
-        if (count > 0)
-            break;
-        assert_int_equal(poll(&wait, 1, 5000), 1);
-        assert_int_equal(read(wait.fd, &word, sizeof word), sizeof word);
+    descriptor = kiwi_context_descriptor(world->context);
+    assert_true(descriptor >= 0);
+    for (uint32_t i = 0; i < 40; i++) {
+        memset(&op, 0, sizeof op);
+        op.verb = KIWI_PUT;
+        op.key = slice("descriptor");
+        op.value = slice("value");
+        op.durability = KIWI_DURABLE;
+        check_ok(kiwi_submit(world->context, ops, 1));
+        descriptor_wait(world, descriptor);
+        check_ok(op.status);
+        /* An engine thread finishes this one, always. */
+        memset(&op, 0, sizeof op);
+        op.verb = KIWI_FLUSH;
+        check_ok(kiwi_submit(world->context, ops, 1));
+        descriptor_wait(world, descriptor);
+        check_ok(op.status);
     }
-    check_ok(op.status);
 }
 
 static void rows_put(struct world *world)

@@ -29,11 +29,8 @@ static void ratio_cell(FILE *file, const struct versus *versus, uint32_t phase, 
 static void row_write(FILE *file, const struct versus *versus, uint32_t phase, uint32_t row)
 {
     char text[32];
-    bool has_any = false;
 
-    for (uint32_t i = 0; i < versus->engine_count; i++)
-        has_any = has_any || versus_median(versus, phase, row, i) > 0;
-    if (!has_any)
+    if (!versus_has_row(versus, phase, row))
         return;
     fputs("<tr><td>", file);
     if (row == VERSUS_RATE) {

@@ -150,6 +150,14 @@ double versus_median(const struct versus *versus, uint32_t phase, uint32_t row, 
     return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
 }
 
+bool versus_has_row(const struct versus *versus, uint32_t phase, uint32_t row)
+{
+    for (uint32_t i = 0; i < versus->engine_count; i++)
+        if (versus_median(versus, phase, row, i) > 0)
+            return true;
+    return false;
+}
+
 bool versus_ratio(const struct versus *versus, uint32_t phase, uint32_t engine,
                   struct shift *ratio)
 {
@@ -208,11 +216,8 @@ static void rate_row_print(FILE *stream, const struct versus *versus, uint32_t p
 static void tail_row_print(FILE *stream, const struct versus *versus, uint32_t phase, uint32_t row)
 {
     char name[32];
-    bool has_any = false;
 
-    for (uint32_t i = 0; i < versus->engine_count; i++)
-        has_any = has_any || versus_median(versus, phase, row, i) > 0;
-    if (!has_any)
+    if (!versus_has_row(versus, phase, row))
         return;
     fprintf(stream, "  %-*s", NAME_WIDTH - 2, versus_row_name(row, name, sizeof name));
     for (uint32_t i = 0; i < versus->engine_count; i++) {

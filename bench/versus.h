@@ -70,6 +70,8 @@ MUST_USE enum kiwi_status versus_add(struct versus *versus, uint32_t round, uint
 
 /* The middle of the rounds that have a number; 0: none has. */
 double versus_median(const struct versus *versus, uint32_t phase, uint32_t row, uint32_t engine);
+/* Whether any engine has a number in this row. */
+bool versus_has_row(const struct versus *versus, uint32_t phase, uint32_t row);
 
 /*
  * The first engine's rate over another's, of the rounds that have both: middle, and the 95 %

@@ -84,22 +84,28 @@ static void held_operation_does_not_change_before_the_next_poll(void **state)
     fixture_end(&fixture);
 }
 
+static void expect_both_in_order(struct fixture *fixture)
+{
+    bool is_last = true;
+
+    assert_ptr_equal(poll_one(fixture, &is_last), &fixture->op);
+    assert_false(is_last);
+    assert_true(fixture->op.is_visible_only);
+    assert_ptr_equal(poll_one(fixture, &is_last), &fixture->op);
+    assert_true(is_last);
+    assert_false(fixture->op.is_visible_only);
+    assert_null(poll_one(fixture, &is_last));
+}
+
 static void visible_completion_comes_first_when_the_durable_one_overtakes_it(void **state)
 {
     struct fixture fixture;
-    bool           is_last = true;
 
     (void)state;
     fixture_begin(&fixture);
     op_show_visible(&fixture.op, fixture.context);
     op_finish(&fixture.op, KIWI_OK, fixture.context);
-    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
-    assert_false(is_last);
-    assert_true(fixture.op.is_visible_only);
-    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
-    assert_true(is_last);
-    assert_false(fixture.op.is_visible_only);
-    assert_null(poll_one(&fixture, &is_last));
+    expect_both_in_order(&fixture);
     fixture_end(&fixture);
 }
 
@@ -109,19 +115,12 @@ static void visible_completion_comes_first_when_the_durable_one_overtakes_it(voi
 static void durable_completion_waits_for_a_visible_one_on_its_way(void **state)
 {
     struct fixture fixture;
-    bool           is_last = true;
 
     (void)state;
     fixture_begin(&fixture);
     op_show_visible(&fixture.op, NULL);
     op_finish(&fixture.op, KIWI_OK, fixture.context);
-    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
-    assert_false(is_last);
-    assert_true(fixture.op.is_visible_only);
-    assert_ptr_equal(poll_one(&fixture, &is_last), &fixture.op);
-    assert_true(is_last);
-    assert_false(fixture.op.is_visible_only);
-    assert_null(poll_one(&fixture, &is_last));
+    expect_both_in_order(&fixture);
     fixture_end(&fixture);
 }
 

@@ -19,6 +19,7 @@ static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits i
 
 #define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
 #define QUIET_PART       4u          /* quiet: memtables take less than a quarter of one a second */
+#define SCAN_FLUSH_PART  16u         /* of a memtable: less is not flushed for scans */
 #define PACE_EVERY_NS    500000u
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
@@ -86,6 +87,7 @@ enum kiwi_status memtable_rotate(struct shard *shard)
     if (!shard->is_recovering)
         full->log_position = wal_position_now(shard->wal);
     shard->frozen[shard->frozen_count++] = full;
+    shard->scan_memtable_ns = shard->scan_told_ns = 0;
     admission_update(shard);
     shard->wants_runner = true;
     background_wake(shard);
@@ -253,15 +255,19 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
 }
 
 /* Rows of a memtable lie apart, each with cold lines of its own; in a table they lie together. Once
- * scans have paid for that as much as a flush costs, the active one is flushed for them. */
+ * scans have paid for that as much as a flush costs, the active one is flushed for them; a small
+ * one would cost a file and two syncs for few rows. */
 static void memtable_flush_for_scans(struct shard *shard)
 {
+    uint64_t bytes = memtable_bytes(shard->active);
+
     if (!shard->is_quiet || shard->frozen_count > 0
-        || shard->scan_memtable_ns < compaction_cost_ns(memtable_bytes(shard->active))
+        || bytes < shard->options.options.memtable_bytes / SCAN_FLUSH_PART
+        || shard->scan_memtable_ns < compaction_cost_ns(bytes)
         || memtable_entry_count(shard->active) == 0)
         return;
-    if (memtable_rotate(shard) == KIWI_OK) /* else no memory for another one: later */
-        shard->scan_memtable_ns = shard->scan_told_ns = 0;
+    if (memtable_rotate(shard) != KIWI_OK)
+        shard->scan_memtable_ns = 0; /* no memory for another one: not again at once */
 }
 
 static bool manual_plan(struct shard *shard, struct compaction_plan *plan)

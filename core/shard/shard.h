@@ -196,8 +196,8 @@ struct shard {
     uint64_t          cache_budget;
     uint32_t          backlog;                     /* frozen memtables, as the runner saw them */
     bool              is_quiet;                    /* few writes: merge for the readers' sake */
-    /* What scans have paid for there being more than one run, and for rows of the active memtable,
-     * since the last merge or flush for that; and where the runner is told next. */
+    /* What scans have paid for there being more than one run, since the last merge for that, and
+     * for rows of memtables, since the active one was opened; and where the runner is told next. */
     uint64_t          scan_runs_ns, scan_memtable_ns, scan_told_ns;
     bool              keeps_blocks;                /* nearly all data blocks are in the cache */
     bool              wants_runner;                /* frozen memtables or picks changed */

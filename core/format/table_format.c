@@ -96,9 +96,6 @@ enum kiwi_status table_footer_check(const struct table_footer *footer, struct ta
     assert(layout->file_bytes > sizeof *footer);
     if (le64_get(footer->magic) != TABLE_MAGIC)
         return FAIL(KIWI_CORRUPT, "no table footer: magic %016" PRIx64, le64_get(footer->magic));
-    if (le32_get(footer->version) != TABLE_VERSION)
-        return FAIL(KIWI_CORRUPT, "table version %u, this build reads %u",
-                    le32_get(footer->version), TABLE_VERSION);
     if (memcmp(&footer->database, &layout->database, sizeof footer->database) != 0)
         return FAIL(KIWI_CORRUPT, "table of another database");
     if (le64_get(footer->table_id) != layout->table_id)
@@ -106,6 +103,9 @@ enum kiwi_status table_footer_check(const struct table_footer *footer, struct ta
                     le64_get(footer->table_id), layout->table_id);
     if (le64_get(footer->checksum) != footer_checksum(footer, layout))
         return FAIL(KIWI_CORRUPT, "wrong checksum of the table footer");
+    if (le32_get(footer->version) != TABLE_VERSION)
+        return FAIL(KIWI_UNSUPPORTED, "table version %u, this build reads %u",
+                    le32_get(footer->version), TABLE_VERSION);
     if (le64_get(footer->file_bytes) != layout->file_bytes || !footer_reserved_is_zero(footer))
         return FAIL(KIWI_CORRUPT, "table footer for %" PRIu64 " bytes, not %" PRIu64,
                     le64_get(footer->file_bytes), layout->file_bytes);

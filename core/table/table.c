@@ -194,16 +194,16 @@ static enum kiwi_status opening_run(struct opening *opening, struct table **out)
 }
 
 /* Says which file it was about. */
-static enum kiwi_status corrupt_in(const struct io_file *file, enum kiwi_status status)
+static enum kiwi_status refused_in(const struct io_file *file, enum kiwi_status status)
 {
     char text[512];
 
-    if (status != KIWI_CORRUPT)
+    if (status != KIWI_CORRUPT && status != KIWI_UNSUPPORTED)
         return status;
     size_t size = strlen(fail_text()) < sizeof text - 1 ? strlen(fail_text()) : sizeof text - 1;
     memcpy(text, fail_text(), size);
     text[size] = '\0';
-    return FAIL(KIWI_CORRUPT, "%s: %s", io_file_path(file), text);
+    return FAIL(status, "%s: %s", io_file_path(file), text);
 }
 
 enum kiwi_status table_open(const struct table_info *info, struct io_file *file,
@@ -221,7 +221,7 @@ enum kiwi_status table_open(const struct table_info *info, struct io_file *file,
         || info->file_bytes / TABLE_SECTOR_BYTES > TABLE_SECTOR_COUNT_MAX)
         return FAIL(KIWI_CORRUPT, "%s: a table of %" PRIu64 " bytes cannot be",
                     io_file_path(file), info->file_bytes);
-    status = corrupt_in(file, opening_run(&opening, out));
+    status = refused_in(file, opening_run(&opening, out));
     memory_free(opening.footer);
     memory_free(opening.tail);
     memory_free(opening.top_block);

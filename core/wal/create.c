@@ -112,6 +112,19 @@ static enum kiwi_status ring_create(const struct wal_options *options, const cha
 
 /* ---- opening ---- */
 
+/* Says which file a header was refused in. */
+static enum kiwi_status header_check(const struct wal *wal, const struct wal_file_header *header,
+                                     uint64_t file_bytes)
+{
+    enum kiwi_status status = wal_file_header_check(header, &wal->database, wal->shard, file_bytes);
+    char             text[256];
+
+    if (status == KIWI_OK)
+        return KIWI_OK;
+    snprintf(text, sizeof text, "%s", fail_text());
+    return FAIL(status, "%s, offset 0: %s", io_file_path(wal->ring_file), text);
+}
+
 /* Reads the header block: what the file is, and the newest life. */
 static enum kiwi_status header_read(struct wal *wal, uint64_t *tail_bytes)
 {
@@ -130,7 +143,7 @@ static enum kiwi_status header_read(struct wal *wal, uint64_t *tail_bytes)
         status = io_file_read(wal->ring_file, block, WAL_HEADER_BYTES, 0);
     header = (const void *)block;
     if (status == KIWI_OK)
-        status = wal_file_header_check(header, &wal->database, wal->shard, file_bytes);
+        status = header_check(wal, header, file_bytes);
     if (status == KIWI_OK) {
         wal->ring.bytes = le64_get(header->ring_bytes);
         *tail_bytes = le64_get(header->tail_bytes);

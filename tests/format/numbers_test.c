@@ -1,8 +1,8 @@
 /*
  * numbers_test.c: the tables of docs/format.md against the code.
  *
- * Goal: no number of the document is another than the code's, none is missing in the tables here, so
- * that whoever changes one changes both. Method: constants and offsets are compared by name;
+ * Goal: no number of the document is another than the code's, none is missing in the tables here,
+ * so that whoever changes one changes both. Method: constants and offsets are compared by name;
  * numbers without a name in a header are compared by what comes out of the function they are in.
  */
 #include <setjmp.h>

@@ -42,16 +42,6 @@ void job_request_done(struct job *job, const struct io_request *request)
 
 /* ---- opening ---- */
 
-static char *text_copy(const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char  *copy = memory_allocate(bytes);
-
-    if (copy != NULL)
-        memcpy(copy, text, bytes);
-    return copy;
-}
-
 static enum kiwi_status job_make(const struct job_options *options, enum job_kind kind,
                                  uint32_t input_count, struct job **out)
 {
@@ -66,13 +56,11 @@ static enum kiwi_status job_make(const struct job_options *options, enum job_kin
     job->outputs_end = &job->outputs;
     snapshots = memory_allocate((options->snapshot_count + 1) * sizeof *snapshots);
     job->options.snapshots = snapshots;
-    job->options.directory = text_copy(options->directory);
     job->inputs = memory_allocate_aligned((input_count + 1) * sizeof *job->inputs,
                                           CACHE_LINE_BYTES);
     job->iters = memory_allocate((input_count + 1) * sizeof(struct iter *));
     job->key = memory_allocate(KIWI_KEY_BYTES_MAX);
-    if (snapshots == NULL || job->options.directory == NULL || job->inputs == NULL
-        || job->iters == NULL || job->key == NULL) {
+    if (snapshots == NULL || job->inputs == NULL || job->iters == NULL || job->key == NULL) {
         job_close(job);
         return FAIL(KIWI_NO_MEMORY, "no memory for a job of %" PRIu32 " inputs", input_count);
     }
@@ -315,7 +303,6 @@ void job_close(struct job *job)
     if (job->version != NULL)
         version_release(job->version);
     memory_free((void *)(uintptr_t)job->options.snapshots);
-    memory_free((void *)(uintptr_t)job->options.directory);
     memory_free(job->inputs);
     memory_free(job->iters);
     memory_free(job->key);

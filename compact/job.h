@@ -34,7 +34,7 @@ enum job_state {
 struct job_options {
     struct io         *io;
     struct database_id database;
-    const char        *directory;     /* of the shard, for directory syncs; borrowed */
+    struct io_file    *directory;     /* of the shard, for directory syncs; borrowed */
     uint64_t           hash_seed;
     uint64_t           table_bytes;   /* target size of outputs */
     uint32_t           filter_bits_tiered, filter_bits_last;

@@ -107,21 +107,18 @@ static void publish_on_sync(struct io_request *request)
 }
 
 /* The names of fresh files must be on stable media before an edit may name them. */
-static enum kiwi_status directory_sync_start(struct job *job)
+static void directory_sync_start(struct job *job)
 {
     struct job_publish *publish = &job->publish;
 
-    TRY(io_file_open(job->options.io, job->options.directory, IO_DIRECTORY | IO_READ_ONLY,
-                     &publish->directory));
     publish->is_request_out = true;
     publish->request = (struct io_request){
-        .file = publish->directory,
+        .file = job->options.directory,
         .verb = IO_SYNC,
         .class_of_service = job->kind == JOB_FLUSH ? IO_CLASS_FLUSH : IO_CLASS_COMPACTION,
         .done = publish_on_sync,
     };
     job_request_add(job, &publish->request);
-    return KIWI_OK;
 }
 
 static enum kiwi_status publish_start(struct job *job, uint32_t output_count, bool is_last)
@@ -136,7 +133,9 @@ static enum kiwi_status publish_start(struct job *job, uint32_t output_count, bo
     publish->is_last = is_last;
     publish->stage = has_new ? PUBLISH_SYNCING : PUBLISH_READY;
     TRY(edit_build(job, output_count, is_last));
-    return has_new ? directory_sync_start(job) : KIWI_OK;
+    if (has_new)
+        directory_sync_start(job);
+    return KIWI_OK;
 }
 
 enum kiwi_status job_publish_advance(struct job *job)
@@ -150,8 +149,6 @@ enum kiwi_status job_publish_advance(struct job *job)
     if (publish->stage == PUBLISH_SYNCING) {
         if (publish->is_request_out)
             return KIWI_OK;
-        io_file_close(publish->directory);
-        publish->directory = NULL;
         publish->stage = PUBLISH_READY;
         return KIWI_OK;
     }
@@ -168,7 +165,6 @@ void job_publish_end(struct job *job)
     struct job_publish *publish = &job->publish;
 
     assert(!publish->is_request_out);
-    io_file_close(publish->directory);
     memory_free(publish->edit.added);
     memory_free(publish->edit.removed);
     memory_free(publish->edit.narrowed);

@@ -133,7 +133,6 @@ struct job_publish {
     struct version_edit  edit;
     uint32_t             output_count;  /* the first of the job's outputs are in the edit */
     bool                 is_last;
-    struct io_file      *directory;
     struct io_request    request;
     bool                 is_request_out;
 };
@@ -155,7 +154,7 @@ enum source_state {
 };
 
 struct job {
-    struct job_options     options;    /* directory and snapshots copied */
+    struct job_options     options;    /* snapshots copied */
     enum job_kind          kind;
     enum kiwi_status       status;
     bool                   is_cancelled, is_done;

@@ -205,7 +205,7 @@ static struct job_options job_options_of(struct shard *shard, uint64_t *snapshot
     return (struct job_options){
         .io = shard->options.io,
         .database = shard->options.database,
-        .directory = shard->directory,
+        .directory = table_files_directory(shard->files),
         .hash_seed = shard->options.hash_seed,
         .table_bytes = shard->options.options.table_bytes,
         .filter_bits_tiered = 14,

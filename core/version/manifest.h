@@ -84,6 +84,8 @@ struct table_files_options {
 MUST_USE enum kiwi_status table_files_open(const struct table_files_options *options,
                                            struct manifest *manifest, struct table_files **out);
 void table_files_close(struct table_files *files);
+/* The directory they stand in, open for IO_SYNC; borrowed until table_files_close. */
+struct io_file *table_files_directory(const struct table_files *files);
 /* A file for a new table of up to bytes: a recycled one (its space is allocated) or a fresh one.
  * is_new: its name may not be durable; sync the directory before an edit names it. A recycled file
  * is new as well when it was given back before anybody had done so. Blocking but short. */

@@ -28,7 +28,8 @@ struct pooled {
 struct table_files {
     struct io       *io;
     char            *directory;
-    struct manifest *manifest;   /* borrowed */
+    struct io_file  *directory_file; /* for syncs; opening it again can take milliseconds */
+    struct manifest *manifest;       /* borrowed */
     uint64_t         pool_bytes_max, pool_bytes;
     struct pooled   *pool;       /* oldest first */
     uint32_t         count, capacity;
@@ -38,6 +39,7 @@ enum kiwi_status table_files_open(const struct table_files_options *options,
                                   struct manifest *manifest, struct table_files **out)
 {
     struct table_files *files = memory_allocate_zeroed(sizeof *files);
+    enum kiwi_status    status;
 
     *out = NULL;
     if (files != NULL)
@@ -50,6 +52,12 @@ enum kiwi_status table_files_open(const struct table_files_options *options,
     files->io = options->io;
     files->manifest = manifest;
     files->pool_bytes_max = options->pool_bytes_max;
+    status = io_file_open(files->io, files->directory, IO_DIRECTORY | IO_READ_ONLY,
+                          &files->directory_file);
+    if (status != KIWI_OK) {
+        table_files_close(files);
+        return status;
+    }
     *out = files;
     return KIWI_OK;
 }
@@ -58,9 +66,15 @@ void table_files_close(struct table_files *files)
 {
     if (files == NULL)
         return;
+    io_file_close(files->directory_file);
     memory_free(files->pool);
     memory_free(files->directory);
     memory_free(files);
+}
+
+struct io_file *table_files_directory(const struct table_files *files)
+{
+    return files->directory_file;
 }
 
 uint64_t table_files_pool_bytes(const struct table_files *files)

@@ -95,6 +95,8 @@ struct harness *harness_open(const struct harness_options *options)
         (void)snprintf(harness->directory, sizeof harness->directory, "/shard");
         assert_int_equal(io_directory_create(harness->io, harness->directory), KIWI_OK);
     }
+    assert_int_equal(io_file_open(harness->io, harness->directory, IO_DIRECTORY | IO_READ_ONLY,
+                                  &harness->directory_file), KIWI_OK);
     assert_int_equal(io_queue_open(harness->io, 64, &harness->queue), KIWI_OK);
     assert_int_equal(buffers_open(8 << 20, &harness->buffers), KIWI_OK);
     assert_int_equal(version_set_open(&harness->set), KIWI_OK);
@@ -171,6 +173,7 @@ void harness_close(struct harness *harness)
         memtable_pool_close(harness->pools[i]);
     assert_int_equal(buffers_used_bytes(harness->buffers), 0);
     io_queue_close(harness->queue);
+    io_file_close(harness->directory_file);
     buffers_close(harness->buffers);
     for (uint32_t i = 0; i < harness->options.key_count; i++) {
         memory_free((void *)(uintptr_t)harness->keys[i].key.data);
@@ -359,7 +362,7 @@ struct job_options harness_job_options(struct harness *harness)
     return (struct job_options){
         .io = harness->io,
         .database = database,
-        .directory = harness->directory,
+        .directory = harness->directory_file,
         .hash_seed = HASH_SEED,
         .table_bytes = harness->options.table_bytes,
         .filter_bits_tiered = 14,

@@ -43,6 +43,7 @@ struct harness {
     struct harness_options options;
     struct io             *io;
     char                   directory[128];
+    struct io_file        *directory_file;
     struct io_queue       *queue;
     struct buffers        *buffers;
     struct version_set    *set;

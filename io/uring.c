@@ -175,6 +175,11 @@ static void prepare_transfer(struct uring_queue *queue, struct io_uring_sqe *ent
         io_uring_prep_write(entry, fd, buffer, bytes, request->offset + done);
     if (request->verb == IO_WRITE_SYNC)
         entry->rw_flags = RWF_DSYNC;
+    /* A write into fresh space may wait for the file system in the call that submits it, and with
+     * it everything else of this queue. Those of tables are few and large: the kernel's workers
+     * take them. */
+    if (request->verb == IO_WRITE && request->class_of_service >= IO_CLASS_FLUSH)
+        entry->flags |= IOSQE_ASYNC;
 }
 
 static void prepare(struct uring_queue *queue, struct io_uring_sqe *entry,

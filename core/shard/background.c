@@ -21,6 +21,8 @@ static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits i
 #define QUIET_PART       4u          /* quiet: memtables take less than a quarter of one a second */
 #define SCAN_FLUSH_PART  16u         /* of a memtable: less is not flushed for scans */
 #define PACE_EVERY_NS    500000u
+#define REMOVE_EVERY_NS  20000000u   /* about what one removal takes of the device */
+#define POOL_BUSY_PART   8u          /* of the tables' bytes: files kept more while writes come */
 #define RETRY_SOON_NS    100000u     /* somebody else was inside */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
 #define RETRY_FIRST_NS   10000000u   /* doubled with each failure in a row, up to RETRY_NS */
@@ -541,20 +543,28 @@ static void file_remove(char *path, struct context *runner)
     io_queue_add(runner->queue, request);
 }
 
-static void file_give(struct shard *shard, struct io_file *file, uint64_t file_id, bool is_new,
-                      struct context *runner)
+/* One at a time, and only while few writes come: the device spends on a removal what log and flush
+ * would wait for. Under load the pool may grow by a part of what the tables hold. */
+static void excess_remove(struct shard *shard, struct context *runner)
 {
-    char *path = NULL;
+    uint64_t now = io_now_ns(shard->options.io);
+    uint64_t more_bytes = shard->is_quiet || shard->is_closing
+                        ? 0 : shard->tables_bytes / POOL_BUSY_PART;
+    char    *path;
 
-    table_files_give(shard->files, file, file_id, is_new, &path);
-    if (path != NULL)
+    if (now < shard->remove_ns && !shard->is_closing)
+        return;
+    while ((path = table_files_excess_take(shard->files, more_bytes)) != NULL) {
         file_remove(path, runner);
+        shard->remove_ns = now + REMOVE_EVERY_NS;
+        if (!shard->is_closing)
+            return;
+    }
 }
 
 static void obsolete_recycle(struct shard *shard, struct context *runner)
 {
     struct table *table;
-    char         *path;
 
     if (shard->stopped != KIWI_OK)
         return; /* the manifest on disk may still name them */
@@ -565,13 +575,12 @@ static void obsolete_recycle(struct shard *shard, struct context *runner)
         cache_table_drop(shard->cache, table->info.id);
         table->file = NULL;
         table_close(table);
-        file_give(shard, file, file_id, false, runner);
+        table_files_give(shard->files, file, file_id, false);
     }
-    while ((path = table_files_excess_take(shard->files)) != NULL)
-        file_remove(path, runner);
+    excess_remove(shard, runner);
 }
 
-static void job_end(struct shard *shard, struct running_job *running, struct context *runner)
+static void job_end(struct shard *shard, struct running_job *running)
 {
     bool              is_flush = job_kind(running->job) == JOB_FLUSH;
     enum kiwi_status *kept = is_flush ? &shard->flush_status : &shard->compaction_status;
@@ -586,7 +595,7 @@ static void job_end(struct shard *shard, struct running_job *running, struct con
         enum kiwi_status status = job_status(running->job);
 
         while (job_file_take_back(running->job, &file, &file_id, &is_new))
-            file_give(shard, file, file_id, is_new, runner);
+            table_files_give(shard->files, file, file_id, is_new);
         if (status != KIWI_CLOSED) {
             *retry_ns = io_now_ns(shard->options.io)
                       + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
@@ -652,6 +661,7 @@ static void rate_look(struct shard *shard, uint64_t now)
     cache_stats(shard->cache, tiers);
     for (uint32_t i = 0; i < KIWI_LEVEL_COUNT_MAX; i++)
         table_bytes += version_level_bytes(version_present(shard->versions), i);
+    shard->tables_bytes = table_bytes;
     shard->keeps_blocks = tiers[KIWI_TIER_BLOCK].bytes > table_bytes / 4 * 3;
     cache_block_need_set(shard->cache, table_bytes + table_bytes / 16);
 }
@@ -669,6 +679,8 @@ static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
         due = min_u64(due, max_u64(shard->flush_retry_ns, now_ns + 1000000));
     if (shard->pick_is_stale)
         due = min_u64(due, max_u64(shard->compaction_retry_ns, now_ns + 1000000));
+    if (shard->remove_ns > now_ns)
+        due = min_u64(due, shard->remove_ns);
     if (!shard->is_quiet)
         due = min_u64(due, shard->write_last_ns + RATE_WINDOW_NS);
     return due;
@@ -700,7 +712,7 @@ static void turn_inside(struct shard *shard, struct context *runner)
         else if (!running->is_publishing && running->state == JOB_PUBLISH)
             publish_start(shard, running, runner);
         if (running->state == JOB_DONE || running->state == JOB_FAILED)
-            job_end(shard, running, runner);
+            job_end(shard, running);
     }
     if (shard->flush_waiters != NULL)
         flush_waiters_check(shard, runner);

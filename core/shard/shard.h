@@ -218,6 +218,7 @@ struct shard {
     _Atomic uint32_t  background_share;            /* percent; the runner reads it outside */
     uint64_t          drain_bytes, drain_ns;
     uint64_t          pool_bytes;                  /* of files: the runner uses those outside too */
+    uint64_t          tables_bytes, remove_ns;     /* of all tables; no file is removed before */
 
     struct shard_counters {
         /* Counted by every get, so together; the latencies are touched by samples only. */

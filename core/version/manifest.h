@@ -78,7 +78,7 @@ struct table_files;
 struct table_files_options {
     struct io  *io;
     const char *directory;
-    uint64_t    pool_bytes_max;   /* files kept for reuse; what exceeds it is removed */
+    uint64_t    pool_bytes_max;   /* files kept for reuse; what exceeds it may be removed */
 };
 
 MUST_USE enum kiwi_status table_files_open(const struct table_files_options *options,
@@ -86,20 +86,18 @@ MUST_USE enum kiwi_status table_files_open(const struct table_files_options *opt
 void table_files_close(struct table_files *files);
 /* The directory they stand in, open for IO_SYNC; borrowed until table_files_close. */
 struct io_file *table_files_directory(const struct table_files *files);
-/* A file for a new table of up to bytes: a recycled one (its space is allocated) or a fresh one.
- * is_new: its name may not be durable; sync the directory before an edit names it. A recycled file
- * is new as well when it was given back before anybody had done so. Blocking but short. */
+/* A file for a new table of up to bytes: a recycled one, which may be smaller or larger, or a fresh
+ * one. is_new: its name may not be durable; sync the directory before an edit names it. A recycled
+ * file is new as well when it was given back before anybody had done so. Blocking but short. */
 MUST_USE enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
                                            struct io_file **file, uint64_t *file_id, bool *is_new);
 /* Closes file and pools it (is_new: as it was taken, unless an edit has named it): it is taken
- * again, or removed, only after every edit applied so far is durable. Beyond the pool's limit hands
- * out a path, of this or an older file, for an IO_REMOVE request (from memory_allocate, owned by
- * the caller); *path NULL: nothing to remove. */
-void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
-                      bool is_new, char **path);
-/* The next path beyond the pool's limit, as above; NULL: none now. A file is kept over the limit
- * while the edit that freed it is not durable, so this may find more than table_files_give did. */
-char    *table_files_excess_take(struct table_files *files);
+ * again, or removed, only after every edit applied so far is durable. */
+void     table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
+                          bool is_new);
+/* A path for an IO_REMOVE request while the pool holds over more_bytes more than its limit, from
+ * memory_allocate and the caller's; NULL: it does not, or no edit that freed a file is durable. */
+char    *table_files_excess_take(struct table_files *files, uint64_t more_bytes);
 uint64_t table_files_pool_bytes(const struct table_files *files);
 /* After recovery: files on disk that no table of the version stands in become the pool. */
 MUST_USE enum kiwi_status table_files_adopt(struct table_files *files,

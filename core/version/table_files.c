@@ -1,9 +1,11 @@
 /*
  * table_files.c: the files that tables stand in, given out again instead of removed.
  *
- * Overwriting is twice as fast as writing a new file, and removing one blocks for milliseconds, so
- * a dropped table's file goes to a pool. It stays untouched until the edit that dropped the table
- * is durable: before that a crash would bring the table back.
+ * Overwriting is twice as fast as writing a new file. Removing one takes 10 to 20 ms of the device
+ * where the file system discards at once, and log writes stand behind it. So a dropped table's file
+ * goes to a pool, and what the pool need not keep is removed while few writes come. It stays
+ * untouched until the edit that dropped the table is durable: before that a crash would bring the
+ * table back.
  */
 #include "core/version/manifest_parts.h"
 
@@ -119,10 +121,12 @@ static bool pooled_is_free(const struct table_files *files, const struct pooled 
 }
 
 /* The smallest free file that holds bytes without waste, else the largest smaller one, which is
- * then grown; files->count when there is none. */
+ * then grown; files->count when there is none. Beyond its limit the pool has files to waste. */
 static uint32_t pool_choose(const struct table_files *files, uint64_t bytes)
 {
     uint32_t fit = files->count, smaller = files->count;
+    uint64_t slack = files->pool_bytes > files->pool_bytes_max
+                   ? UINT64_MAX : max_u64(SLACK_BYTES_MAX, bytes / 2);
 
     for (uint32_t i = 0; i < files->count; i++) {
         const struct pooled *pooled = &files->pool[i];
@@ -132,7 +136,7 @@ static uint32_t pool_choose(const struct table_files *files, uint64_t bytes)
         if (pooled->bytes < bytes) {
             if (smaller == files->count || pooled->bytes > files->pool[smaller].bytes)
                 smaller = i;
-        } else if (pooled->bytes - bytes <= max_u64(SLACK_BYTES_MAX, bytes / 2)) {
+        } else if (pooled->bytes - bytes <= slack) {
             if (fit == files->count || pooled->bytes < files->pool[fit].bytes)
                 fit = i;
         }
@@ -155,26 +159,15 @@ static enum kiwi_status file_open(const struct table_files *files, uint64_t file
     return status;
 }
 
-static enum kiwi_status pooled_take(struct table_files *files, uint32_t index, uint64_t bytes,
+static enum kiwi_status pooled_take(struct table_files *files, uint32_t index,
                                     struct io_file **file, uint64_t *file_id, bool *is_new)
 {
-    struct pooled    pooled = pool_remove(files, index);
-    enum kiwi_status status = file_open(files, pooled.file_id, 0, file);
+    struct pooled pooled = pool_remove(files, index);
 
-    if (status != KIWI_OK)
-        return status; /* out of the pool: whatever is wrong with it stays with it */
-    if (pooled.bytes < bytes)
-        status = io_file_allocate(*file, bytes);
-    if (status == KIWI_OK) {
-        *file_id = pooled.file_id;
-        *is_new = pooled.is_new;
-        return KIWI_OK;
-    }
-    io_file_close(*file);
-    *file = NULL;
-    bool is_pooled = pool_add(files, pooled);
-    assert(is_pooled); /* its place was just left */
-    return status;
+    *file_id = pooled.file_id;
+    *is_new = pooled.is_new;
+    /* Out of the pool also when it cannot be opened: whatever is wrong with it stays with it. */
+    return file_open(files, pooled.file_id, 0, file);
 }
 
 static enum kiwi_status new_take(struct table_files *files, struct io_file **file,
@@ -197,7 +190,7 @@ enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
     *file = NULL;
     *is_new = false;
     if (index != files->count) {
-        enum kiwi_status status = pooled_take(files, index, bytes, file, file_id, is_new);
+        enum kiwi_status status = pooled_take(files, index, file, file_id, is_new);
 
         if (status != KIWI_NOT_FOUND) /* somebody removed it: then a new one */
             return status;
@@ -209,9 +202,9 @@ enum kiwi_status table_files_take(struct table_files *files, uint64_t bytes,
 /* ---- giving back ---- */
 
 /* Takes the oldest free file out of a pool that is too large; NULL: it is not, or none is free. */
-char *table_files_excess_take(struct table_files *files)
+char *table_files_excess_take(struct table_files *files, uint64_t more_bytes)
 {
-    if (files->pool_bytes <= files->pool_bytes_max)
+    if (files->pool_bytes <= files->pool_bytes_max + more_bytes)
         return NULL;
     for (uint32_t i = 0; i < files->count; i++) {
         if (!pooled_is_free(files, &files->pool[i]))
@@ -226,19 +219,18 @@ char *table_files_excess_take(struct table_files *files)
 }
 
 void table_files_give(struct table_files *files, struct io_file *file, uint64_t file_id,
-                      bool is_new, char **path)
+                      bool is_new)
 {
     struct pooled    pooled = { .file_id = file_id, .is_new = is_new };
     enum kiwi_status status = io_file_size(file, &pooled.bytes);
+    bool             is_pooled;
 
-    *path = NULL;
     io_file_close(file);
     if (status != KIWI_OK)
         pooled.bytes = 0; /* found to be larger when it is adopted again */
     pooled.change = manifest_changes_applied(files->manifest);
-    if (!pool_add(files, pooled))
-        return; /* without memory it stays on disk until the next open adopts it */
-    *path = table_files_excess_take(files);
+    is_pooled = pool_add(files, pooled);
+    (void)is_pooled; /* without memory it stays on disk until the next open adopts it */
 }
 
 /* ---- after recovery ---- */
@@ -309,7 +301,7 @@ static uint64_t *used_collect(const struct version *version, uint32_t *count)
     return used;
 }
 
-/* Sizes of what was found, and removal of what the pool has no room for. */
+/* Sizes of what was found. */
 static enum kiwi_status pool_settle(struct table_files *files)
 {
     for (uint32_t i = 0; i < files->count; i++) {
@@ -323,13 +315,6 @@ static enum kiwi_status pool_settle(struct table_files *files)
         io_file_close(file);
         TRY(status);
         files->pool_bytes += pooled->bytes;
-    }
-    for (char *path; (path = table_files_excess_take(files)) != NULL;) {
-        enum kiwi_status status = io_remove(files->io, path);
-
-        memory_free(path);
-        if (status != KIWI_OK && status != KIWI_NOT_FOUND)
-            return status;
     }
     return KIWI_OK;
 }

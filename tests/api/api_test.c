@@ -695,6 +695,41 @@ static uint64_t runs_present(struct world *world)
     return runs;
 }
 
+/* Goal: files that tables have left do not stay for ever. Method: everything is deleted and
+ * compacted away, so that no later table needs them; then nothing is written. */
+static void files_of_dropped_tables_go_when_few_writes_come(void **state)
+{
+    enum { ROWS = 6000, POLLS_MAX = 20000 };
+    struct world      *world = *state;
+    struct kiwi_stats *stats = malloc(sizeof *stats);
+    uint64_t           limit = 4 * world->options.table_bytes * kiwi_shard_count(world->db), peak;
+    char               key[32], value[400];
+    uint32_t           polls = 0;
+
+    memset(value, 'v', sizeof value);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        snprintf(key, sizeof key, "key%05u", i);
+        check_ok(kiwi_put(world->context, slice(key), (struct kiwi_slice){ value, sizeof value },
+                          KIWI_PROCESS));
+    }
+    check_ok(kiwi_flush(world->context));
+    for (uint32_t i = 0; i < ROWS; i++) {
+        snprintf(key, sizeof key, "key%05u", i);
+        check_ok(kiwi_delete(world->context, slice(key), KIWI_PROCESS));
+    }
+    check_ok(kiwi_compact(world->context, slice(""), slice("")));
+    check_ok(kiwi_stats_read(world->db, stats));
+    peak = stats->pool_file_bytes;
+    while (stats->pool_file_bytes > limit && polls++ < POLLS_MAX) {
+        (void)kiwi_poll(world->context, NULL, 0, 1000000);
+        check_ok(kiwi_stats_read(world->db, stats));
+    }
+    printf("%llu bytes of files kept, %llu after %u polls\n", (unsigned long long)peak,
+           (unsigned long long)stats->pool_file_bytes, polls);
+    assert_true(stats->pool_file_bytes <= limit);
+    free(stats);
+}
+
 /* Goal: whoever scans much and writes little reads one run a shard in the end. The bound is many
  * times the scans that pay for it. */
 static void scans_make_one_run_of_many(void **state)
@@ -775,6 +810,7 @@ int main(int argc, char **argv)
         one(wait_durable_covers_everything_before_it),
         one(strict_reads_return_what_is_durable),
         one(compacting_ends_while_writes_go_on),
+        one(files_of_dropped_tables_go_when_few_writes_come),
         one(scans_make_one_run_of_many),
         one(misuse_is_answered_not_crashed),
     };

@@ -22,12 +22,11 @@ static uint64_t pool_one(struct world *world, uint64_t bytes)
 {
     struct io_file *file;
     bool            is_new;
-    char           *path;
     uint64_t        file_id = take(world, bytes, &file, &is_new);
 
     assert_int_equal(io_file_allocate(file, bytes), KIWI_OK);
-    table_files_give(world->files, file, file_id, false, &path);
-    assert_null(path);
+    table_files_give(world->files, file, file_id, false);
+    assert_null(table_files_excess_take(world->files, 0));
     return file_id;
 }
 
@@ -35,7 +34,6 @@ static void new_files_have_new_ids(void **state)
 {
     struct world    world;
     struct io_file *files[10];
-    char           *path;
     bool            is_new;
 
     (void)state;
@@ -47,7 +45,7 @@ static void new_files_have_new_ids(void **state)
     }
     assert_true(world_has(&world, "t-0000000a"));
     for (uint64_t i = 0; i < 10; i++)
-        table_files_give(world.files, files[i], i + 1, false, &path);
+        table_files_give(world.files, files[i], i + 1, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -67,14 +65,13 @@ static void given_file_is_taken_again(void **state)
     assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
     assert_false(is_new);
     assert_int_equal(table_files_pool_bytes(world.files), 0);
-    char *path;
-    table_files_give(world.files, file, file_id, false, &path);
-    /* A smaller one grows before it is given out: its space is allocated. */
+    table_files_give(world.files, file, file_id, false);
+    /* A smaller one comes as it is: its taker allocates what is missing. */
     assert_int_equal(take(&world, 100000, &file, &is_new), file_id);
     assert_false(is_new);
     assert_int_equal(io_file_size(file, &bytes), KIWI_OK);
-    assert_true(bytes >= 100000);
-    table_files_give(world.files, file, file_id, false, &path);
+    assert_int_equal(bytes, 8192);
+    table_files_give(world.files, file, file_id, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -85,7 +82,6 @@ static void given_file_without_a_durable_name_stays_new(void **state)
     struct world    world;
     struct io_file *file;
     bool            is_new;
-    char           *path;
 
     (void)state;
     world_open(&world);
@@ -93,14 +89,14 @@ static void given_file_without_a_durable_name_stays_new(void **state)
     uint64_t file_id = take(&world, 8192, &file, &is_new);
     assert_true(is_new);
     for (uint32_t i = 0; i < 3; i++) {
-        table_files_give(world.files, file, file_id, is_new, &path);
+        table_files_give(world.files, file, file_id, is_new);
         assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
         assert_true(is_new);
     }
-    table_files_give(world.files, file, file_id, false, &path); /* an edit has named it */
+    table_files_give(world.files, file, file_id, false); /* an edit has named it */
     assert_int_equal(take(&world, 8192, &file, &is_new), file_id);
     assert_false(is_new);
-    table_files_give(world.files, file, file_id, is_new, &path);
+    table_files_give(world.files, file, file_id, is_new);
     world_stop(&world);
     world_close(&world);
 }
@@ -111,7 +107,6 @@ static void best_fit_is_taken(void **state)
     struct io_file *files[4];
     uint64_t        ids[4], sizes[4] = { 8192, 65536, 16384, 32768 };
     bool            is_new;
-    char           *path;
 
     (void)state;
     world_open(&world);
@@ -121,13 +116,13 @@ static void best_fit_is_taken(void **state)
         assert_int_equal(io_file_allocate(files[i], sizes[i]), KIWI_OK);
     }
     for (uint32_t i = 0; i < 4; i++)
-        table_files_give(world.files, files[i], ids[i], false, &path);
+        table_files_give(world.files, files[i], ids[i], false);
     assert_int_equal(take(&world, 20000, &files[3], &is_new), ids[3]);
     assert_int_equal(take(&world, 20000, &files[1], &is_new), ids[1]);
     assert_int_equal(take(&world, 20000, &files[2], &is_new), ids[2]); /* the largest, grown */
     assert_int_equal(take(&world, 20000, &files[0], &is_new), ids[0]);
     for (uint32_t i = 0; i < 4; i++)
-        table_files_give(world.files, files[i], ids[i], false, &path);
+        table_files_give(world.files, files[i], ids[i], false);
     world_stop(&world);
     world_close(&world);
 }
@@ -137,7 +132,6 @@ static void much_too_large_file_stays_in_the_pool(void **state)
     struct world    world;
     struct io_file *file;
     bool            is_new;
-    char           *path;
 
     (void)state;
     world_open(&world);
@@ -147,7 +141,28 @@ static void much_too_large_file_stays_in_the_pool(void **state)
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_true(is_new);
     assert_int_not_equal(other, file_id);
-    table_files_give(world.files, file, other, false, &path);
+    table_files_give(world.files, file, other, false);
+    world_stop(&world);
+    world_close(&world);
+}
+
+/* Beyond its limit the pool has files to waste. */
+static void too_large_pool_gives_any_file_that_is_large_enough(void **state)
+{
+    struct world    world;
+    struct io_file *file;
+    bool            is_new;
+
+    (void)state;
+    world_open(&world);
+    world.pool_bytes_max = 10 << 20;
+    world_started(&world);
+    assert_int_equal(take(&world, 20 << 20, &file, &is_new), 1);
+    assert_int_equal(io_file_allocate(file, 20 << 20), KIWI_OK);
+    table_files_give(world.files, file, 1, false);
+    assert_int_equal(take(&world, 4096, &file, &is_new), 1);
+    assert_false(is_new);
+    table_files_give(world.files, file, 1, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -168,17 +183,18 @@ static void pool_beyond_its_limit_hands_out_the_oldest(void **state)
         ids[i] = take(&world, 8192, &files[i], &is_new);
         assert_int_equal(io_file_allocate(files[i], 8192), KIWI_OK);
     }
-    table_files_give(world.files, files[0], ids[0], false, &path);
-    assert_null(path);
-    table_files_give(world.files, files[1], ids[1], false, &path);
-    assert_null(path);
-    table_files_give(world.files, files[2], ids[2], false, &path);
+    table_files_give(world.files, files[0], ids[0], false);
+    table_files_give(world.files, files[1], ids[1], false);
+    assert_null(table_files_excess_take(world.files, 0));
+    table_files_give(world.files, files[2], ids[2], false);
+    assert_null(table_files_excess_take(world.files, 5000));
+    path = table_files_excess_take(world.files, 4000);
     assert_non_null(path);
     assert_string_equal(strrchr(path, '/'), "/t-00000001");
     assert_int_equal(io_remove(world.io, path), KIWI_OK);
     memory_free(path);
     assert_int_equal(table_files_pool_bytes(world.files), 16384);
-    assert_null(table_files_excess_take(world.files));
+    assert_null(table_files_excess_take(world.files, 0));
     world_stop(&world);
     world_close(&world);
 }
@@ -208,18 +224,18 @@ static void file_waits_for_the_edit_that_freed_it(void **state)
     file = table->file;
     table->file = NULL;
     table_close(table);
-    table_files_give(world.files, file, freed, false, &path);
-    assert_null(path); /* over the limit, and yet kept */
+    table_files_give(world.files, file, freed, false);
+    assert_null(table_files_excess_take(world.files, 0)); /* over the limit, and yet kept */
     assert_true(table_files_pool_bytes(world.files) > 0);
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_int_not_equal(other, freed);
-    table_files_give(world.files, file, other, false, &path);
-    assert_null(path);
+    table_files_give(world.files, file, other, false);
+    assert_null(table_files_excess_take(world.files, 0));
     assert_int_equal(manifest_edit_start(world.manifest, &edit, &write), KIWI_OK);
-    assert_null(table_files_excess_take(world.files));
+    assert_null(table_files_excess_take(world.files, 0));
     assert_int_equal(world_write(&world, &write), KIWI_OK);
     manifest_edit_done(world.manifest, KIWI_OK);
-    path = table_files_excess_take(world.files);
+    path = table_files_excess_take(world.files, 0);
     assert_non_null(path);
     assert_string_equal(strrchr(path, '/'), "/t-00000001");
     memory_free(path);
@@ -236,7 +252,6 @@ static void failed_manifest_frees_no_file(void **state)
     struct version_edit   edit = { .removed = &id, .removed_count = 1 };
     struct manifest_write write;
     bool                  is_new;
-    char                 *path;
 
     (void)state;
     world_open(&world);
@@ -249,11 +264,11 @@ static void failed_manifest_frees_no_file(void **state)
     assert_int_equal(manifest_edit_start(world.manifest, &edit, &write), KIWI_OK);
     manifest_edit_done(world.manifest, KIWI_IO);
     world_recycle(&world);
-    assert_null(table_files_excess_take(world.files));
+    assert_null(table_files_excess_take(world.files, 0));
     uint64_t other = take(&world, 4096, &file, &is_new);
     assert_true(is_new);
-    table_files_give(world.files, file, other, false, &path);
-    assert_null(path);
+    table_files_give(world.files, file, other, false);
+    assert_null(table_files_excess_take(world.files, 0));
     world_stop(&world);
     world_started(&world);
     char *again = world_picture(&world);
@@ -292,6 +307,9 @@ static void leftovers_are_adopted_or_removed(void **state)
     world_started(&world);
     for (uint32_t i = 0; i < ARRAY_COUNT(strangers); i++)
         assert_true(world_has(&world, strangers[i]));
+    assert_true(table_files_pool_bytes(world.files) > 16384);
+    for (char *path; (path = table_files_excess_take(world.files, 0)) != NULL; memory_free(path))
+        assert_int_equal(io_remove(world.io, path), KIWI_OK);
     assert_true(table_files_pool_bytes(world.files) <= 16384);
     assert_true(table_files_pool_bytes(world.files) >= 8192);
     assert_true(world_has(&world, "t-00000001"));
@@ -317,7 +335,6 @@ static void name_that_exists_is_passed_over(void **state)
     struct world    world;
     struct io_file *file;
     bool            is_new;
-    char           *path;
 
     (void)state;
     world_open(&world);
@@ -326,7 +343,7 @@ static void name_that_exists_is_passed_over(void **state)
     world_file_write(&world, "t-00000002", "x", 1, 0);
     assert_int_equal(take(&world, 4096, &file, &is_new), 3);
     assert_true(is_new);
-    table_files_give(world.files, file, 3, false, &path);
+    table_files_give(world.files, file, 3, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -336,7 +353,6 @@ static void pooled_file_that_vanished_is_replaced(void **state)
     struct world    world;
     struct io_file *file;
     bool            is_new;
-    char           *path;
 
     (void)state;
     world_open(&world);
@@ -345,7 +361,7 @@ static void pooled_file_that_vanished_is_replaced(void **state)
     world_remove(&world, "t-00000001");
     assert_int_equal(take(&world, 4096, &file, &is_new), 2);
     assert_true(is_new);
-    table_files_give(world.files, file, 2, false, &path);
+    table_files_give(world.files, file, 2, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -362,7 +378,6 @@ static void files_without_memory_are_kept_on_disk(void **state)
         struct io_file *file = NULL;
         uint64_t        file_id;
         bool            is_new;
-        char           *path = NULL;
 
         memory_fail_after(n);
         status = table_files_take(world.files, 4096, &file, &file_id, &is_new);
@@ -373,19 +388,18 @@ static void files_without_memory_are_kept_on_disk(void **state)
             continue;
         }
         memory_fail_after(1); /* the pool cannot grow */
-        table_files_give(world.files, file, file_id, false, &path);
+        table_files_give(world.files, file, file_id, false);
         memory_fail_after(0);
-        assert_null(path);
+        assert_null(table_files_excess_take(world.files, 0));
         assert_int_equal(table_files_pool_bytes(world.files), 0);
     }
     world_stop(&world);
     world_started(&world);
     struct io_file *file;
     bool            is_new;
-    char           *path;
     uint64_t        file_id = take(&world, 4096, &file, &is_new);
     assert_false(is_new);
-    table_files_give(world.files, file, file_id, false, &path);
+    table_files_give(world.files, file, file_id, false);
     world_stop(&world);
     world_close(&world);
 }
@@ -398,6 +412,7 @@ int main(void)
         cmocka_unit_test(given_file_without_a_durable_name_stays_new),
         cmocka_unit_test(best_fit_is_taken),
         cmocka_unit_test(much_too_large_file_stays_in_the_pool),
+        cmocka_unit_test(too_large_pool_gives_any_file_that_is_large_enough),
         cmocka_unit_test(pool_beyond_its_limit_hands_out_the_oldest),
         cmocka_unit_test(file_waits_for_the_edit_that_freed_it),
         cmocka_unit_test(failed_manifest_frees_no_file),

@@ -310,12 +310,8 @@ enum kiwi_status world_table(struct world *world, struct bytes first, struct byt
     file = NULL;
 fail:
     table_writer_close(writer);
-    if (file != NULL) {
-        char *path;
-
-        table_files_give(world->files, file, options.file_id, false, &path);
-        memory_free(path);
-    }
+    if (file != NULL)
+        table_files_give(world->files, file, options.file_id, false);
     return status;
 }
 
@@ -327,13 +323,13 @@ void world_table_drop(struct world *world, struct table *table)
 
     table->file = NULL;
     table_close(table);
-    table_files_give(world->files, file, file_id, false, &path);
-    if (path != NULL) {
+    table_files_give(world->files, file, file_id, false);
+    while ((path = table_files_excess_take(world->files, 0)) != NULL) {
         enum kiwi_status status = io_remove(world->io, path);
 
         assert_true(status == KIWI_OK || status == KIWI_IO || status == KIWI_FULL); /* as told to */
+        memory_free(path);
     }
-    memory_free(path);
 }
 
 void world_recycle(struct world *world)

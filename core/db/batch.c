@@ -48,7 +48,8 @@ static enum kiwi_status batch_reserve(struct kiwi_batch *batch, uint64_t bytes)
         batch->items = items;
         batch->capacity = capacity;
     }
-    if (batch->bytes_used + bytes > batch->bytes_capacity) {
+    /* also for empty keys and values only: items point into it */
+    if (batch->bytes == NULL || batch->bytes_used + bytes > batch->bytes_capacity) {
         uint64_t capacity = max_u64(batch->bytes_used + bytes, batch->bytes_capacity * 2);
         uint8_t *grown = memory_resize(batch->bytes, max_u64(capacity, 1024));
         if (grown == NULL)

@@ -11,6 +11,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/memory.h"
+#include "core/format/plain_map.h"
 
 #define IDENTITY_MAGIC     "KIWIDB\r\n"
 #define IDENTITY_VERSION   1u
@@ -93,6 +94,8 @@ static enum kiwi_status identity_check(const char *path, const uint8_t *data, si
     memcpy(checksum.b, data + bytes - 8, 8);
     if (le64_get(checksum) != hash_checksum(data, bytes - 8, IDENTITY_VERSION))
         return FAIL(KIWI_CORRUPT, "%s: checksum at offset %zu does not match", path, bytes - 8);
+    if (!plain_map_is(data + 8, bytes - 16))
+        return FAIL(KIWI_CORRUPT, "%s at offset 8: not a map of plain values", path);
     msgpack_unpacked_init(&unpacked);
     if (msgpack_unpack_next(&unpacked, (const char *)data + 8, bytes - 16, &at)
             == MSGPACK_UNPACK_SUCCESS

@@ -357,7 +357,7 @@ static inline enum kiwi_status row_add(struct scan *scan, const struct entry *en
 
     if (UNLIKELY(scan->row_count == scan->row_capacity))
         TRY(rows_grow(scan));
-    if (UNLIKELY(need > scan->bytes_capacity))
+    if (UNLIKELY(need >= scan->bytes_capacity)) /* also for a first row of no bytes */
         TRY(bytes_grow(scan, need));
     row = &scan->rows[scan->row_count++];
     row->key_offset = scan->bytes_used;

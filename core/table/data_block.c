@@ -160,8 +160,10 @@ static inline int rest_compare(const struct data_block *block, uint32_t i, struc
 
     if (UNLIKELY(key.size < block->known_bytes))
         return 1; /* its head was filled up with zeros, the other one's has them */
+    /* An empty key may point nowhere; the choice is none for the processor. */
+    const uint8_t *key_rest = block->known_bytes == 0 ? key.data : key.data + block->known_bytes;
     return bytes_compare(bytes_of(rest, data_block_key_size(block, i) - block->known_bytes),
-                         bytes_of(key.data + block->known_bytes, key.size - block->known_bytes));
+                         bytes_of(key_rest, key.size - block->known_bytes));
 }
 
 uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint64_t sequence,

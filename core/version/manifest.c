@@ -16,11 +16,6 @@
 
 #define SWITCH_BYTES_DEFAULT (1ull << 20)
 
-/* How far ahead of what was given out an edit promises ids, so that those given out after it and
- * lost in a crash are not given out again. Far more than can be taken between two edits. */
-#define ID_GAP      (1ull << 20)
-#define FILE_ID_GAP 64u
-
 static const char *const slot_names[MANIFEST_SLOT_COUNT] = { "manifest-0", "manifest-1" };
 
 /* ---- ids ---- */
@@ -62,9 +57,9 @@ static struct manifest_scalars scalars_after(const struct manifest *manifest,
         scalars.log_group = edit->log_position.group;
         scalars.log_offset = edit->log_position.offset;
     }
-    scalars.table_id_next = manifest->table_id_next + (is_last ? 0 : ID_GAP);
-    scalars.run_id_next = manifest->run_id_next + (is_last ? 0 : ID_GAP);
-    scalars.file_id_next = manifest->file_id_next + (is_last ? 0 : FILE_ID_GAP);
+    scalars.table_id_next = manifest->table_id_next + (is_last ? 0 : MANIFEST_ID_GAP);
+    scalars.run_id_next = manifest->run_id_next + (is_last ? 0 : MANIFEST_ID_GAP);
+    scalars.file_id_next = manifest->file_id_next + (is_last ? 0 : MANIFEST_FILE_ID_GAP);
     return scalars;
 }
 

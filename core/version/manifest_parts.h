@@ -6,6 +6,11 @@
 #include "core/format/manifest_format.h"
 #include "core/version/manifest.h"
 
+/* How far ahead of what was given out an edit promises ids, so that those given out after it and
+ * lost in a crash are not given out again. Far more than can be taken between two edits. */
+#define MANIFEST_ID_GAP      (1ull << 20)
+#define MANIFEST_FILE_ID_GAP 64u
+
 /* Where the next group of the live file goes, and what it must continue. */
 struct manifest_end {
     uint32_t slot;         /* of the live file */

@@ -350,7 +350,13 @@ static enum kiwi_status tables_open(struct manifest *manifest, const struct vers
 static enum kiwi_status ids_check(const struct replay *replay, const struct version *shells)
 {
     const struct manifest_scalars *scalars = &replay->scalars;
+    uint64_t next_max = MANIFEST_ID_MAX - MANIFEST_ID_GAP;
 
+    if (scalars->table_id_next > next_max || scalars->run_id_next > next_max
+        || scalars->file_id_next > next_max)
+        return FAIL(KIWI_CORRUPT, "%s: the next table is %" PRIu64 ", file %" PRIu64 ", run %"
+                    PRIu64 ": no ids are left to give out", io_file_path(replay->file),
+                    scalars->table_id_next, scalars->file_id_next, scalars->run_id_next);
     for (uint32_t i = 0; i < shells->level_count; i++) {
         for (uint32_t k = 0; k < shells->levels[i].run_count; k++) {
             const struct run *run = shells->levels[i].runs[k];

@@ -249,7 +249,7 @@ static int id_compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* True when name is exactly what a table file of that id is called. */
+/* True when name is exactly what a table file of that id is called, and ids are left behind it. */
 static bool name_parse(const char *name, uint64_t *file_id)
 {
     char     again[32];
@@ -259,7 +259,7 @@ static bool name_parse(const char *name, uint64_t *file_id)
         return false;
     *file_id = strtoull(name + 2, &end, 16);
     snprintf(again, sizeof again, "t-%08" PRIx64, *file_id);
-    return strcmp(name, again) == 0 && *file_id <= MANIFEST_ID_MAX;
+    return strcmp(name, again) == 0 && *file_id < MANIFEST_ID_MAX - MANIFEST_ID_GAP;
 }
 
 static enum kiwi_status adopt(void *context, const char *name)

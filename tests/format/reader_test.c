@@ -67,7 +67,11 @@ static void image_compare(const struct world *world, const struct image *image,
     content_directory_remove(directory);
 }
 
-static struct reading_counts kind_compare(enum content_kind kind)
+/* What is written in the last moments is in the tail alone, unless the test was held up meanwhile
+ * and the log written by its age: then once more. */
+enum { ATTEMPTS = 20 };
+
+static struct reading_counts kind_compare_once(enum content_kind kind)
 {
     struct image         *image = calloc(1, sizeof *image);
     struct world          world;
@@ -83,6 +87,15 @@ static struct reading_counts kind_compare(enum content_kind kind)
     world_end(&world);
     assert_int_equal(counts.shards, 2);
     assert_true(counts.tables >= 2);
+    return counts;
+}
+
+static struct reading_counts kind_compare(enum content_kind kind)
+{
+    struct reading_counts counts = kind_compare_once(kind);
+
+    for (uint32_t i = 1; i < ATTEMPTS && kind != CONTENT_CLEAN && counts.open_groups == 0; i++)
+        counts = kind_compare_once(kind);
     return counts;
 }
 
@@ -124,6 +137,40 @@ static void the_reader_reads_batches_over_shards_and_levels(void **state)
             fail_msg("no block with keys of form %u", form);
 }
 
+/* A power cut may take a tail: what the other shard has of a batch does not count then. */
+static struct reading_counts tail_lose(void)
+{
+    struct image         *image = calloc(1, sizeof *image);
+    struct world          world;
+    struct reading_counts whole, counts;
+
+    content_world_make(&world);
+    assert_int_equal(world_open(&world), KIWI_OK);
+    content_write(&world, CONTENT_KILLED);
+    content_image_take(&world, CONTENT_KILLED, image);
+    image_compare(&world, image, &whole);
+    assert_int_equal(whole.parts_dropped, 0);
+    for (uint32_t i = 0; i < image->count; i++)
+        if (strcmp(image->files[i].path, "shard-01/tail") == 0)
+            memset(image->files[i].bytes, 0, image->files[i].size);
+    image_compare(&world, image, &counts);
+    assert_true(counts.parts_dropped == 0 || counts.log_rows < whole.log_rows);
+    image_free(image);
+    free(image);
+    world_end(&world);
+    return counts;
+}
+
+static void the_reader_drops_batches_of_which_a_shard_lost_its_part(void **state)
+{
+    struct reading_counts counts = tail_lose();
+
+    (void)state;
+    for (uint32_t i = 1; i < ATTEMPTS && counts.parts_dropped == 0; i++)
+        counts = tail_lose();
+    assert_int_equal(counts.parts_dropped, 1);
+}
+
 /* Merges publish as they go: tables above are narrowed meanwhile. */
 static void the_reader_reads_what_a_death_in_a_merge_left(void **state)
 {
@@ -131,7 +178,7 @@ static void the_reader_reads_what_a_death_in_a_merge_left(void **state)
     struct kiwi_op        compact = { .verb = KIWI_COMPACT }, *ops[1] = { &compact }, *done[1];
     struct world          world;
     struct reading_counts counts;
-    uint32_t              narrowed = 0, images = 0;
+    uint32_t              narrowed_images = 0, images = 0, polls = 0;
     char                  key[32], value[1000];
 
     (void)state;
@@ -150,18 +197,21 @@ static void the_reader_reads_what_a_death_in_a_merge_left(void **state)
         assert_int_equal(kiwi_flush(world.context), KIWI_OK);
     }
     assert_int_equal(kiwi_submit(world.context, ops, 1), KIWI_OK);
-    for (uint32_t i = 0; kiwi_poll(world.context, done, 1, 1000000) == 0; i++) {
-        if (i % 4 != 0 || images > 20)
+    for (uint32_t i = 0, next = 32; kiwi_poll(world.context, done, 1, 0) == 0; i++) {
+        polls = i;
+        if (i < next || narrowed_images == 3)
             continue;
+        next = i + 32 + i / 8; /* however many polls it takes, some tens of pictures */
         image_take(image, world.directory);
         image_compare(&world, image, &counts);
         image_free(image);
-        narrowed += counts.narrowed;
+        narrowed_images += counts.narrowed > 0;
         images++;
     }
-    printf("%u pictures, %u tables narrowed in them\n", images, narrowed);
+    printf("%u pictures in %u polls, tables narrowed in %u of them\n", images, polls,
+           narrowed_images);
     assert_int_equal(compact.status, KIWI_OK);
-    assert_true(narrowed > 0);
+    assert_true(narrowed_images > 0);
     free(image);
     world_end(&world);
 }
@@ -172,6 +222,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_reader_reads_a_closed_database),
         cmocka_unit_test(the_reader_reads_what_a_killed_process_left),
         cmocka_unit_test(the_reader_reads_batches_over_shards_and_levels),
+        cmocka_unit_test(the_reader_drops_batches_of_which_a_shard_lost_its_part),
         cmocka_unit_test(the_reader_reads_what_a_death_in_a_merge_left),
     };
     char path[512];

@@ -40,6 +40,7 @@ struct io_methods {
     enum kiwi_status (*rename)(struct io *io, const char *from, const char *to);
     enum kiwi_status (*remove)(struct io *io, const char *path);
     enum kiwi_status (*lock)(struct io *io, const char *path, struct io_file **out);
+    enum kiwi_status (*lock_shared)(struct io *io, const char *path, struct io_file **out);
     enum kiwi_status (*map)(struct io_file *file, size_t bytes, uint8_t **out);
     void (*unmap)(struct io_file *file, uint8_t *address, size_t bytes);
 

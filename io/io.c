@@ -369,6 +369,12 @@ enum kiwi_status io_lock(struct io *io, const char *path, struct io_file **out)
     return io->methods->lock(io, path, out);
 }
 
+enum kiwi_status io_lock_shared(struct io *io, const char *path, struct io_file **out)
+{
+    *out = NULL;
+    return io->methods->lock_shared(io, path, out);
+}
+
 /* ---- queues ---- */
 
 enum kiwi_status io_queue_open(struct io *io, uint32_t depth, struct io_queue **out)

@@ -100,6 +100,9 @@ MUST_USE enum kiwi_status io_remove(struct io *io, const char *path);
 /* Takes the database lock: an exclusive advisory lock on path, which then holds our pid as text.
  * KIWI_LOCKED: the text names the pid that has it. Ends with io_file_close. */
 MUST_USE enum kiwi_status io_lock(struct io *io, const char *path, struct io_file **out);
+/* The same for somebody who only reads: others may do so as well, and nothing is written.
+ * KIWI_NOT_FOUND: there is no such file, so nobody has ever taken it. */
+MUST_USE enum kiwi_status io_lock_shared(struct io *io, const char *path, struct io_file **out);
 
 /* Shared mapping of the first bytes of a file that is at least that long; survives the death of the
  * process, not of the system. */

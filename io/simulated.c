@@ -603,6 +603,22 @@ static enum kiwi_status machine_lock(struct io *io, const char *path, struct io_
     return status;
 }
 
+/* As long as it is held nobody else on this machine opens the database: good enough here. */
+static enum kiwi_status machine_lock_shared(struct io *io, const char *path, struct io_file **out)
+{
+    struct simulated_file *handle;
+
+    TRY(machine_file_open(io, path, IO_READ_ONLY, out));
+    handle = simulated_file_of(*out);
+    if (handle->file->lock_holder == NULL) {
+        handle->file->lock_holder = handle;
+        return KIWI_OK;
+    }
+    machine_file_close(*out);
+    *out = NULL;
+    return FAIL(KIWI_LOCKED, "lock %s: process 1 holds it", path);
+}
+
 static enum kiwi_status machine_map(struct io_file *file, size_t bytes, uint8_t **out)
 {
     struct simulation     *simulation = simulation_of(file->io);
@@ -661,6 +677,7 @@ static const struct io_methods machine_methods = {
     .rename = machine_rename,
     .remove = machine_remove,
     .lock = machine_lock,
+    .lock_shared = machine_lock_shared,
     .map = machine_map,
     .unmap = machine_unmap,
     .queue_open = simulated_queue_open,

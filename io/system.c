@@ -421,24 +421,42 @@ static enum kiwi_status lock_is_taken(int fd, const char *path)
 }
 
 /* flock belongs to the open file, not to the process: a second open in the same process is refused
- * too, and a forked child that closes its copy does not end the parent's lock. */
+ * too, and a forked child that closes its copy does not end the parent's lock. On failure fd is
+ * closed. */
+static enum kiwi_status lock_take(int fd, const char *path, int mode)
+{
+    enum kiwi_status status;
+    int              result;
+
+    do
+        result = flock(fd, mode | LOCK_NB);
+    while (result != 0 && errno == EINTR);
+    if (result == 0)
+        return KIWI_OK;
+    status = errno == EWOULDBLOCK ? lock_is_taken(fd, path) : failure_of_path(errno, "lock", path);
+    close(fd);
+    return status;
+}
+
+enum kiwi_status system_lock_shared(struct io *io, const char *path, struct io_file **out)
+{
+    int fd = open_retrying(path, O_RDONLY);
+
+    if (fd < 0)
+        return failure_of_path(errno, "open", path);
+    TRY(lock_take(fd, path, LOCK_SH));
+    return file_make(io, path, 0, fd, IO_SECTOR_BYTES, out);
+}
+
 enum kiwi_status system_lock(struct io *io, const char *path, struct io_file **out)
 {
-    int              fd = open_retrying(path, O_RDWR | O_CREAT), result;
+    int              fd = open_retrying(path, O_RDWR | O_CREAT);
     enum kiwi_status status;
     char             text[32];
 
     if (fd < 0)
         return failure_of_path(errno, "open", path);
-    do
-        result = flock(fd, LOCK_EX | LOCK_NB);
-    while (result != 0 && errno == EINTR);
-    if (result != 0) {
-        status = errno == EWOULDBLOCK ? lock_is_taken(fd, path)
-                                      : failure_of_path(errno, "lock", path);
-        close(fd);
-        return status;
-    }
+    TRY(lock_take(fd, path, LOCK_EX));
     int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length) {
         status = failure_of_path(errno == 0 ? EIO : errno, "write our process number to", path);

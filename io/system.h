@@ -22,6 +22,7 @@ struct system_file {
     .file_sync = system_file_sync, .directory_create = system_directory_create,         \
     .directory_sync = system_directory_sync, .directory_list = system_directory_list,   \
     .rename = system_rename, .remove = system_remove, .lock = system_lock,              \
+    .lock_shared = system_lock_shared,                                                  \
     .map = system_map, .unmap = system_unmap
 
 uint64_t system_now_ns(struct io *io);
@@ -45,6 +46,7 @@ enum kiwi_status system_directory_list(struct io *io, const char *path, io_visit
 enum kiwi_status system_rename(struct io *io, const char *from, const char *to);
 enum kiwi_status system_remove(struct io *io, const char *path);
 enum kiwi_status system_lock(struct io *io, const char *path, struct io_file **out);
+enum kiwi_status system_lock_shared(struct io *io, const char *path, struct io_file **out);
 enum kiwi_status system_map(struct io_file *file, size_t bytes, uint8_t **out);
 void             system_unmap(struct io_file *file, uint8_t *address, size_t bytes);
 

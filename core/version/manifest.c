@@ -289,6 +289,8 @@ static enum kiwi_status first_create(struct manifest *manifest)
         snprintf(reason, sizeof reason, "%s", fail_text());
         return FAIL(status, "%s: %s", manifest->directory, reason);
     }
+    if (manifest->is_read_only)
+        return FAIL(KIWI_NOT_FOUND, "%s has no manifest and no tables", manifest->directory);
     TRY(manifest_image_build(manifest, 0, 1, &scalars, &image));
     status = file_create(manifest, 0, image.buffer, image.head.file_bytes);
     memory_free(image.buffer);
@@ -397,8 +399,9 @@ static enum kiwi_status files_open(struct manifest *manifest)
 
         if (path == NULL)
             return FAIL(KIWI_NO_MEMORY, "no memory for a path");
-        enum kiwi_status status =
-            io_file_open(manifest->io, path, IO_DIRECT, &manifest->files[i]);
+        enum kiwi_status status = io_file_open(
+            manifest->io, path, IO_DIRECT | (manifest->is_read_only ? IO_READ_ONLY : 0),
+            &manifest->files[i]);
         memory_free(path);
         if (status == KIWI_NOT_FOUND)
             manifest->files[i] = NULL;
@@ -424,6 +427,8 @@ static enum kiwi_status recover(struct manifest *manifest, uint8_t *page)
     manifest->file_id_next = manifest->scalars.file_id_next;
     manifest->run_id_next = manifest->scalars.run_id_next;
     manifest->changes_durable = version_change_count(manifest->set);
+    if (manifest->is_read_only)
+        return KIWI_OK;
     /* A crash may have come between a rename and its sync. */
     TRY(io_directory_sync(manifest->io, manifest->directory));
     TRY(other_settle(manifest, live, page));
@@ -447,6 +452,9 @@ enum kiwi_status manifest_open(const struct manifest_options *options, struct ve
     manifest->switch_bytes = options->switch_bytes == 0 ? SWITCH_BYTES_DEFAULT
                                                         : options->switch_bytes;
     manifest->set = set;
+    manifest->is_read_only = options->is_read_only;
+    manifest->table_refused = options->table_refused;
+    manifest->context = options->context;
     manifest->directory = manifest_path(options->directory, "");
     if (manifest->directory == NULL)
         goto fail;
@@ -477,7 +485,7 @@ void manifest_close(struct manifest *manifest)
 {
     if (manifest == NULL)
         return;
-    if (manifest->status == KIWI_OK && !manifest->is_busy) {
+    if (manifest->status == KIWI_OK && !manifest->is_busy && !manifest->is_read_only) {
         enum kiwi_status status = mark_write(manifest, true);
 
         (void)status; /* without the clean end the next open merely skips some ids */

@@ -21,6 +21,11 @@ struct manifest_options {
     struct database_id database;
     uint32_t           shard;
     uint64_t           switch_bytes; /* a manifest file beyond this is replaced; 0: 1 MiB */
+    bool               is_read_only; /* for looking: nothing is made or written, no edit may come */
+    /* NULL: a table that cannot be opened fails the opening. Else it is told and left out. */
+    void             (*table_refused)(void *context, uint32_t level, const struct table_info *info,
+                                      enum kiwi_status status);
+    void              *context;
 };
 
 struct manifest_state {           /* what recovery needs besides the version */
@@ -31,7 +36,8 @@ struct manifest_state {           /* what recovery needs besides the version */
 
 /* Opens or creates the manifest, replays it, opens every table it names (reading footers), and
  * makes the first version in set. KIWI_CORRUPT names file and offset; a missing table file is
- * KIWI_CORRUPT naming the file. Same torn-tail rule as the log: durable-up-to marks. */
+ * KIWI_CORRUPT naming the file. Same torn-tail rule as the log: durable-up-to marks. Read-only:
+ * KIWI_NOT_FOUND when neither manifest nor tables are there. */
 MUST_USE enum kiwi_status manifest_open(const struct manifest_options *options,
                                         struct version_set *set, struct manifest **out,
                                         struct manifest_state *state);

@@ -38,7 +38,10 @@ struct manifest {
 
     uint8_t                 *buffer;                      /* of the edit that is out */
     uint64_t                 buffer_bytes;
-    bool                     is_busy;
+    bool                     is_busy, is_read_only;
+    void                   (*table_refused)(void *context, uint32_t level,
+                                            const struct table_info *info, enum kiwi_status status);
+    void                    *context;
     enum kiwi_status         status;
     uint64_t                 written_bytes;
 };

@@ -300,9 +300,15 @@ static enum kiwi_status run_open(struct table_opener *opener, const struct run *
     for (uint32_t i = 0; i < run->table_count; i++) {
         const struct table_place *place = &run->places[i];
         const struct table_info  *info = &place->table->info;
+        const struct manifest    *manifest = opener->manifest;
         struct table             *table;
+        enum kiwi_status          status = shell_open(manifest, info, &table);
 
-        TRY(shell_open(opener->manifest, info, &table));
+        if (status != KIWI_OK && manifest->table_refused != NULL) {
+            manifest->table_refused(manifest->context, level, info, status);
+            continue;
+        }
+        TRY(status);
         opener->added[opener->count++] = (struct edit_added){ table, level, run->id };
         if (place->above.data != NULL)
             opener->narrowed[opener->narrowed_count++] =
@@ -398,7 +404,8 @@ static enum kiwi_status replay_run(struct replay *replay)
 
     TRY(groups_replay(replay));
     TRY(ids_check(replay, version_present(replay->set)));
-    TRY(last_harden(replay));
+    if (!manifest->is_read_only)
+        TRY(last_harden(replay));
     TRY(tables_open(manifest, version_present(replay->set)));
     manifest->end = replay->end;
     manifest->scalars = replay->scalars;

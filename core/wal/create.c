@@ -190,10 +190,19 @@ enum kiwi_status wal_life_begin(struct wal *wal, uint64_t log_id)
     return status;
 }
 
+static enum kiwi_status tail_copy(struct wal *wal)
+{
+    wal->tail_address = memory_allocate_aligned(wal->tail.bytes, WAL_PAGE_BYTES);
+    if (wal->tail_address == NULL)
+        return FAIL(KIWI_NO_MEMORY, "%" PRIu64 " bytes to read a log's tail", wal->tail.bytes);
+    return io_file_read(wal->tail_file, wal->tail_address, wal->tail.bytes, 0);
+}
+
 static enum kiwi_status tail_open(struct wal *wal, const char *path, uint64_t tail_bytes)
 {
     uint64_t         file_bytes = 0;
-    enum kiwi_status status = io_file_open(wal->io, path, 0, &wal->tail_file);
+    unsigned         flags = wal->is_read_only ? IO_READ_ONLY : 0;
+    enum kiwi_status status = io_file_open(wal->io, path, flags, &wal->tail_file);
 
     if (status == KIWI_NOT_FOUND)
         return FAIL(KIWI_CORRUPT, "%s is missing beside its log", path);
@@ -203,18 +212,50 @@ static enum kiwi_status tail_open(struct wal *wal, const char *path, uint64_t ta
         return FAIL(KIWI_CORRUPT, "%s has %" PRIu64 " bytes, the log says %" PRIu64, path,
                     file_bytes, tail_bytes);
     wal->tail.bytes = tail_bytes;
-    return io_map(wal->tail_file, tail_bytes, &wal->tail_address);
+    return wal->is_read_only ? tail_copy(wal)
+                             : io_map(wal->tail_file, tail_bytes, &wal->tail_address);
+}
+
+/* The tail is made before the ring, full of zeros, and used only with it: a tail that has been used
+ * is the rest of a log whose ring somebody has taken away. */
+static enum kiwi_status ring_missing_check(const struct wal_options *options, const char *path,
+                                           const char *tail_path)
+{
+    struct wal_group_header header = { 0 };
+    struct io_file         *file;
+    uint64_t                bytes;
+    enum kiwi_status        status = io_file_open(options->io, tail_path, IO_READ_ONLY, &file);
+
+    if (status == KIWI_NOT_FOUND)
+        return KIWI_OK;
+    TRY(status);
+    status = io_file_size(file, &bytes);
+    if (status == KIWI_OK && bytes >= sizeof header)
+        status = io_file_read(file, &header, sizeof header, 0);
+    io_file_close(file);
+    TRY(status);
+    if (le32_get(header.magic) != WAL_GROUP_MAGIC)
+        return KIWI_OK;
+    return FAIL(KIWI_CORRUPT, "%s is missing, and its tail has been used: %s", path, tail_path);
 }
 
 static enum kiwi_status files_open(struct wal *wal, const struct wal_options *options)
 {
     char             path[PATH_BYTES_MAX], tail_path[PATH_BYTES_MAX];
     uint64_t         tail_bytes = 0;
+    unsigned         flags = IO_DIRECT | (options->is_read_only ? IO_READ_ONLY : 0);
     enum kiwi_status status;
 
     TRY(path_of(options, "wal", path));
     TRY(path_of(options, "tail", tail_path));
-    status = io_file_open(wal->io, path, IO_DIRECT, &wal->ring_file);
+    status = io_file_open(wal->io, path, flags, &wal->ring_file);
+    if (status == KIWI_NOT_FOUND)
+        TRY(ring_missing_check(options, path, tail_path));
+    if (status == KIWI_NOT_FOUND && options->is_read_only) {
+        wal->is_new = true;
+        wal->ring.bytes = options->ring_bytes;
+        return KIWI_OK;
+    }
     if (status == KIWI_NOT_FOUND) {
         TRY(ring_create(options, path));
         wal->is_new = true;
@@ -239,6 +280,7 @@ enum kiwi_status wal_open(const struct wal_options *options, struct wal **out)
         .io = options->io,
         .database = options->database,
         .shard = options->shard,
+        .is_read_only = options->is_read_only,
         .identity = { .identity = database_id_seed(&options->database), .shard = options->shard },
         .next_number = 1,
         .oldest = 1,
@@ -262,7 +304,9 @@ void wal_close(struct wal *wal)
     assert(wal->out_count == 0);
     for (uint32_t i = 0; i < WAL_SLOT_COUNT; i++)
         memory_free(wal->slots[i].heap);
-    if (wal->tail_address != NULL)
+    if (wal->is_read_only)
+        memory_free(wal->tail_address);
+    else if (wal->tail_address != NULL)
         io_unmap(wal->tail_file, wal->tail_address, wal->tail.bytes);
     io_file_close(wal->tail_file);
     io_file_close(wal->ring_file);

@@ -344,7 +344,7 @@ static enum kiwi_status position_check(const struct wal *wal, struct wal_positio
 {
     if (position.group == 0 || position.offset < WAL_HEADER_BYTES
         || position.offset % WAL_PAGE_BYTES != 0
-        || position.offset - WAL_HEADER_BYTES >= wal->ring.bytes)
+        || (position.offset - WAL_HEADER_BYTES >= wal->ring.bytes && wal->ring_file != NULL))
         return FAIL(KIWI_CORRUPT, "%s: cannot replay from group %" PRIu64 " at offset %" PRIu64,
                     io_file_path(wal->ring_file), position.group, position.offset);
     return KIWI_OK;
@@ -359,6 +359,9 @@ static enum kiwi_status new_log_check(struct wal *wal, struct wal_position posit
 
     if (position.group == 1 && position.offset == WAL_HEADER_BYTES && sequence_after == 0)
         return KIWI_OK;
+    if (wal->is_read_only)
+        return FAIL(KIWI_CORRUPT, "the log is missing, and group %" PRIu64 " should be in it",
+                    position.group);
     status = io_remove(wal->io, io_file_path(wal->ring_file));
     if (status != KIWI_OK && status != KIWI_NOT_FOUND)
         return status;

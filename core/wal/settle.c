@@ -117,6 +117,8 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
                     ", is damaged or missing, but all to %" PRIu64 " were durable",
                     io_file_path(wal->ring_file), findings->whole_number,
                     wal_ring_offset(wal, findings->scan_position), findings->mark_group);
+    if (wal->is_read_only)
+        return KIWI_OK;
     TRY(leftovers_erase(wal, &leftovers));
     for (uint32_t i = 0; i < findings->rescue_count; i++)
         TRY(rescue_write(wal, findings, &findings->rescues[i],

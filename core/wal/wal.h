@@ -34,6 +34,7 @@ struct wal_options {
     uint32_t           shard;
     uint64_t           ring_bytes;  /* multiple of 4 KiB; fixed when created, read back later */
     uint64_t           tail_bytes;  /* 4 MiB by default, multiple of 4 KiB, >= 64 KiB */
+    bool               is_read_only; /* nothing is made or written, no append may come */
 };
 
 /* A place in the log, kept in the manifest as the point to replay from. */
@@ -65,7 +66,8 @@ struct wal_group {                 /* handed out by wal_group_cut; stays the log
     uint64_t          cut_ns;      /* for the taker's own use */
 };
 
-/* Opens or creates the two files. A new log starts at position {1, first ring offset}. */
+/* Opens or creates the two files. A new log starts at position {1, first ring offset}. Read-only: a
+ * ring that is missing counts as a new one. */
 MUST_USE enum kiwi_status wal_open(const struct wal_options *options, struct wal **out);
 void                      wal_close(struct wal *wal); /* NULL is fine; no group may be out */
 
@@ -81,7 +83,8 @@ struct wal_recovery {
  * for each append in order (sequence_after: appends at or below it are skipped, unverified gaps in
  * sequence after it are corruption). A torn end above the highest durable-up-to mark ends the log
  * silently; damage below it is KIWI_CORRUPT with file and offset. Afterwards the log is ready for
- * appends behind the last group: nothing old can ever be taken for new.
+ * appends behind the last group: nothing old can ever be taken for new. A read-only log is only
+ * told, and stays as it is.
  */
 MUST_USE enum kiwi_status wal_recover(struct wal *wal, struct wal_position position,
                                       uint64_t sequence_after,

@@ -68,6 +68,7 @@ struct wal {
     bool             is_new;           /* created by this open, nothing to recover */
     bool             is_ready;         /* appends may come */
     bool             life_is_damaged;  /* one life slot did not verify */
+    bool             is_read_only;     /* tail_address is a copy on the heap */
     uint8_t         *tail_address;
     struct io_file  *ring_file, *tail_file;
     struct io       *io;

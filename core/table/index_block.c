@@ -105,6 +105,18 @@ uint32_t index_block_find(const struct index_block *block, struct bytes key)
     return span.upper == 0 ? 0 : span.upper - 1;
 }
 
+struct bytes index_block_boundary(const struct index_block *block, uint32_t i, uint8_t *buffer)
+{
+    uint32_t start = key_offset(block, i);
+    size_t   rest = key_offset(block, i + 1) - start, prefix = block->prefix_bytes;
+
+    assert(i < block->count);
+    rest = min_u64(rest, KIWI_KEY_BYTES_MAX + 1 - min_u64(prefix, KIWI_KEY_BYTES_MAX + 1));
+    memcpy(buffer, block->base + columns_end(block->count), prefix);
+    memcpy(buffer + prefix, block->base + start, rest);
+    return bytes_of(buffer, prefix + rest);
+}
+
 /* ---- building ---- */
 
 void index_builder_close(struct index_builder *builder)

@@ -62,6 +62,10 @@ static inline bool index_block_continues(const struct index_block *block, uint32
  * boundary is <= key, or block 0. */
 uint32_t index_block_find(const struct index_block *block, struct bytes key);
 
+/* The boundary of the i-th block: no key in it is smaller, none of the blocks before is greater.
+ * buffer: KIWI_KEY_BYTES_MAX + 1 bytes, where it is put together. */
+struct bytes index_block_boundary(const struct index_block *block, uint32_t i, uint8_t *buffer);
+
 /* ---- building ---- */
 
 /* Boundaries and places of consecutive blocks. */

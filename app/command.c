@@ -37,6 +37,11 @@ static const struct command commands[] = {
     { "stat", "show counters, levels and caches of a database", "",
       "  kiwidb stat\n  kiwidb stat --json\n", "dir json memory io-backend help", 0, 0,
       command_stat, NULL },
+    { "verify", "read a whole database that nobody has open; tell what is damaged", "[DIR]",
+      "  kiwidb verify\n"
+      "  kiwidb verify /var/lib/shop --json\n"
+      "  kiwidb verify backup || echo damaged       exit 4: damage was found\n",
+      "dir json quiet io-backend help", 0, 1, command_verify, NULL },
     { "config", "show and change the options kept in a database's config.json",
       "list | get NAME | set NAME VALUE",
       "  kiwidb config list\n"
@@ -59,7 +64,7 @@ struct option_rule {
 enum {
     OPTION_DIR, OPTION_IN, OPTION_OUT, OPTION_JSON, OPTION_MEMORY, OPTION_DURABILITY, OPTION_CREATE,
     OPTION_FROM, OPTION_TO, OPTION_LIMIT, OPTION_REVERSE, OPTION_KEYS_ONLY, OPTION_COUNT,
-    OPTION_IO_BACKEND, OPTION_HELP, OPTION_RULE_COUNT,
+    OPTION_IO_BACKEND, OPTION_QUIET, OPTION_HELP, OPTION_RULE_COUNT,
 };
 
 static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
@@ -77,6 +82,7 @@ static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
     [OPTION_KEYS_ONLY] = { "keys-only", 'k', NULL, "no values" },
     [OPTION_COUNT] = { "count", 'c', NULL, "only how many there are" },
     [OPTION_IO_BACKEND] = { "io-backend", 0, "NAME", "uring (default) or posix" },
+    [OPTION_QUIET] = { "quiet", 'q', NULL, "no notes, no progress" },
     [OPTION_HELP] = { "help", 'h', NULL, "this text" },
 };
 
@@ -239,6 +245,7 @@ static bool option_store(const struct command *command, struct arguments *argume
     case OPTION_KEYS_ONLY: arguments->keys_only = true; return true;
     case OPTION_COUNT: arguments->is_count = true; return true;
     case OPTION_IO_BACKEND: arguments->io_backend = text; return true;
+    case OPTION_QUIET: arguments->is_quiet = true; return true;
     case OPTION_HELP: arguments->is_help = true; return true;
     case OPTION_IN:
     case OPTION_OUT:

@@ -87,6 +87,7 @@ int command_get(const struct command *command, const struct arguments *arguments
 int command_delete(const struct command *command, const struct arguments *arguments);
 int command_scan(const struct command *command, const struct arguments *arguments);
 int command_stat(const struct command *command, const struct arguments *arguments);
+int command_verify(const struct command *command, const struct arguments *arguments);
 int command_config(const struct command *command, const struct arguments *arguments);
 int command_version(const struct command *command, const struct arguments *arguments);
 int command_help(const struct command *command, const struct arguments *arguments);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/database.h"
+#include "app/json.h"
 #include "app/text.h"
 
 #define SCAN_SCHEMA "kiwi.scan"
@@ -67,40 +68,6 @@ static bool stdin_read(const struct command *command, struct text_bytes *out)
     }
     text_free(out);
     return false;
-}
-
-/* {"schema": ..., "version": 1, ...}; bytes that are no UTF-8 go in as base64. */
-static json_t *document_of(const char *schema)
-{
-    return json_pack("{s:s, s:i}", "schema", schema, "version", 1);
-}
-
-static void json_put_bytes(json_t *object, const char *name, const void *data, size_t size)
-{
-    char   encoded_name[64];
-    char  *text = NULL;
-    size_t bytes = 0;
-    FILE  *stream;
-
-    if (text_is_utf8(data, size)) {
-        json_object_set_new(object, name, json_stringn(size > 0 ? data : "", size));
-        return;
-    }
-    stream = open_memstream(&text, &bytes);
-    if (stream == NULL)
-        return;
-    text_write(stream, FORM_BASE64, data, size);
-    fclose(stream);
-    snprintf(encoded_name, sizeof encoded_name, "%s_base64", name);
-    json_object_set_new(object, encoded_name, json_stringn(text, bytes));
-    free(text);
-}
-
-static void document_print(json_t *document)
-{
-    json_dumpf(document, stdout, JSON_INDENT(1));
-    fputc('\n', stdout);
-    json_decref(document);
 }
 
 int command_put(const struct command *command, const struct arguments *arguments)

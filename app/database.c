@@ -35,6 +35,17 @@ bool durability_of(const struct command *command, const struct arguments *argume
     return false;
 }
 
+int io_backend_of(const struct command *command, const struct arguments *arguments,
+                  enum kiwi_io_backend *backend)
+{
+    const char *name = arguments->io_backend;
+
+    *backend = name != NULL && strcmp(name, "posix") == 0 ? KIWI_IO_POSIX : KIWI_IO_URING;
+    if (name == NULL || *backend == KIWI_IO_POSIX || strcmp(name, "uring") == 0)
+        return EXIT_DONE;
+    return usage_fail(command, "io backend '%.40s' is neither uring nor posix", name);
+}
+
 static int options_fill(const struct command *command, const struct arguments *arguments,
                         struct kiwi_options *options)
 {
@@ -43,12 +54,7 @@ static int options_fill(const struct command *command, const struct arguments *a
     options->create = arguments->is_create;
     if (arguments->memory != NULL && !text_size(arguments->memory, &options->memory_bytes))
         return usage_fail(command, "'%.40s' is no size; write 64MiB or 1GB", arguments->memory);
-    if (arguments->io_backend != NULL && strcmp(arguments->io_backend, "posix") == 0)
-        options->io_backend = KIWI_IO_POSIX;
-    else if (arguments->io_backend != NULL && strcmp(arguments->io_backend, "uring") != 0)
-        return usage_fail(command, "io backend '%.40s' is neither uring nor posix",
-                          arguments->io_backend);
-    return EXIT_DONE;
+    return io_backend_of(command, arguments, &options->io_backend);
 }
 
 int session_open(const struct command *command, const struct arguments *arguments,

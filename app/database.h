@@ -14,6 +14,10 @@ struct session {
 /* The directory a command means: --dir, else $KIWI_DIR, else ./kiwi-data. */
 const char *database_directory(const struct arguments *arguments);
 
+/* Of --io-backend; EXIT_DONE, or the exit code after a message was printed. */
+int io_backend_of(const struct command *command, const struct arguments *arguments,
+                  enum kiwi_io_backend *backend);
+
 /* EXIT_DONE, or the exit code after a message was printed. */
 int session_open(const struct command *command, const struct arguments *arguments,
                  struct session *session);

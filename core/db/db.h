@@ -68,3 +68,6 @@ void options_derive(struct kiwi_options *options, uint32_t shard_count);
 MUST_USE enum kiwi_status identity_exists(struct kiwi_db *db);
 /* Reads or creates the file that says what the directory is. */
 MUST_USE enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *options);
+/* IDENTITY, at path, is not there. It is durable before the first shard is made, so shards without
+ * it are somebody's data: KIWI_CORRUPT. */
+MUST_USE enum kiwi_status identity_absence_check(struct kiwi_db *db, const char *path);

@@ -121,8 +121,7 @@ static enum kiwi_status shard_find(void *context, const char *name)
     return KIWI_OK;
 }
 
-/* IDENTITY is durable before the first shard is made: shards without it are somebody's data. */
-static enum kiwi_status shards_refuse(struct kiwi_db *db, const char *path)
+enum kiwi_status identity_absence_check(struct kiwi_db *db, const char *path)
 {
     bool found = false;
 
@@ -135,7 +134,7 @@ static enum kiwi_status shards_refuse(struct kiwi_db *db, const char *path)
 static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_options *options,
                                         const char *path, struct identity *identity)
 {
-    TRY(shards_refuse(db, path));
+    TRY(identity_absence_check(db, path));
     *identity = (struct identity){ .version = IDENTITY_VERSION, .has_id = true };
     identity->shard_count = options->shard_count != 0 ? options->shard_count
                           : min_u64(thread_cpu_count(), options->memory_bytes >> 20);

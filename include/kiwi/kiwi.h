@@ -27,6 +27,7 @@
 #include "kiwi/options.h"
 #include "kiwi/stats.h"
 #include "kiwi/status.h"
+#include "kiwi/verify.h"
 
 #ifdef __cplusplus
 extern "C" {

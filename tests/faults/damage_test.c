@@ -28,7 +28,7 @@ struct scene {
     struct image  image;
     char          label[200];
     const char   *damaged, *damaged_too; /* paths */
-    uint32_t      runs, refused_opens, failed_reads, harmless;
+    uint32_t      runs, refused_opens, failed_reads, harmless, verified_too;
 };
 
 static struct scene scene;
@@ -89,8 +89,9 @@ static int scene_end(void **state)
     (void)state;
     image_free(&scene.image);
     world_end(&scene.world);
-    printf("%u damages: %u opens refused, %u with failed reads, %u harmless\n", scene.runs,
-           scene.refused_opens, scene.failed_reads, scene.harmless);
+    printf("%u damages: %u opens refused, %u with failed reads, %u harmless; verify named also %u "
+           "of the harmless\n", scene.runs, scene.refused_opens, scene.failed_reads, scene.harmless,
+           scene.verified_too);
     return 0;
 }
 
@@ -111,6 +112,64 @@ static void text_check(const char *what, enum kiwi_status status)
     if (strstr(text, name_of(scene.damaged)) == NULL
         && (scene.damaged_too == NULL || strstr(text, name_of(scene.damaged_too)) == NULL))
         fail_msg("%s: %s names another file: %s", scene.label, what, text);
+}
+
+/* ---- verify ---- */
+
+struct verified {
+    enum kiwi_status status;
+    uint32_t         damages;
+    bool             names_it; /* some finding is about a damaged file */
+};
+
+static void finding_see(void *context, const struct kiwi_finding *finding)
+{
+    struct verified *verified = context;
+    const char      *files[] = { scene.damaged, scene.damaged_too };
+
+    if (finding->kind != KIWI_FINDING_DAMAGE)
+        return;
+    verified->damages++;
+    for (uint32_t i = 0; i < 2; i++)
+        verified->names_it |= files[i] != NULL
+                           && (strstr(finding->text, name_of(files[i])) != NULL
+                               || strcmp(name_of(finding->file), name_of(files[i])) == 0);
+}
+
+/* What kiwi_verify says of the directory as it is; it must leave it so. */
+static struct verified verify_look(void)
+{
+    struct verified            verified = { 0 };
+    struct kiwi_verify_options options = { .io_backend = KIWI_IO_POSIX, .found = finding_see,
+                                           .context = &verified };
+    struct kiwi_verify_report  report;
+    struct image               before = { .count = 0 };
+    bool                       compares = scene.runs % 8 == 0;
+
+    if (compares)
+        image_take(&before, scene.world.directory);
+    verified.status = kiwi_verify(scene.world.directory, &options, &report);
+    if (compares && !image_is(&before, scene.world.directory))
+        fail_msg("%s: verify has changed the directory", scene.label);
+    image_free(&before);
+    assert_int_equal(report.damage_count, verified.damages);
+    if (verified.status == KIWI_OK)
+        assert_int_equal(verified.damages, 0);
+    return verified;
+}
+
+/* What an open or a read has met, verify has told, with the file's name. */
+static void verified_check(const struct verified *verified, bool was_met)
+{
+    if (verified->status != KIWI_OK && verified->status != KIWI_CORRUPT
+        && verified->status != KIWI_UNSUPPORTED)
+        fail_msg("%s: verify says %s: %s", scene.label, kiwi_status_text(verified->status),
+                 kiwi_error_text());
+    if (verified->status == KIWI_OK && was_met)
+        fail_msg("%s: verify has found nothing", scene.label);
+    if (verified->status == KIWI_CORRUPT && !verified->names_it)
+        fail_msg("%s: verify names another file", scene.label);
+    scene.verified_too += verified->status == KIWI_CORRUPT && !was_met;
 }
 
 /* How many keys could not be read. */
@@ -198,12 +257,14 @@ static void restored_check(void)
 /* The damage is done: judges. Returns the number of keys that cannot be read. */
 static uint32_t damage_judge(void)
 {
+    struct verified  verified = verify_look();
     enum kiwi_status status = scene_open();
     uint32_t         failed;
     bool             scan_failed;
 
     scene.runs++;
     if (status != KIWI_OK) {
+        verified_check(&verified, true);
         text_check("open", status);
         scene.refused_opens++;
         restored_check();
@@ -211,10 +272,28 @@ static uint32_t damage_judge(void)
     }
     failed = gets_check(true);
     scan_failed = scan_check();
+    verified_check(&verified, failed > 0 || scan_failed);
     scene.failed_reads += failed > 0 || scan_failed;
     scene.harmless += failed == 0 && !scan_failed;
     (void)world_close(&scene.world);
     return failed;
+}
+
+static void a_whole_database_is_verified_and_left_as_it_is(void **state)
+{
+    struct verified verified;
+
+    (void)state;
+    scene.damaged = scene.damaged_too = NULL;
+    scene.runs = 0;
+    snprintf(scene.label, sizeof scene.label, "nothing damaged");
+    image_put(&scene.image, scene.world.directory);
+    verified = verify_look();
+    assert_int_equal(verified.status, KIWI_OK);
+    check_ok(scene_open());
+    verified = verify_look();
+    assert_int_equal(verified.status, KIWI_LOCKED);
+    (void)world_close(&scene.world);
 }
 
 static void damage_begin(const char *what, const char *path, const char *too)
@@ -348,6 +427,26 @@ static void missing_files_are_told_or_harmless(void **state)
     }
 }
 
+/* Nothing was flushed, so no manifest remembers the log: its tail does. */
+static void a_log_that_vanished_with_everything_in_it_is_told(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_make(&world, WORLD_POSIX, seed_under_test);
+    world.options.shard_count = 1;
+    snprintf(scene.label, sizeof scene.label, "a log alone");
+    check_ok(world_open(&world));
+    check_ok(kiwi_put(world.context, (struct kiwi_slice){ "key", 3 },
+                      (struct kiwi_slice){ "value", 5 }, KIWI_DURABLE));
+    check_ok(world_close(&world));
+    file_delete(world.directory, "shard-00/wal");
+    assert_int_equal(world_open(&world), KIWI_CORRUPT);
+    assert_non_null(strstr(kiwi_error_text(), "shard-00/wal is missing"));
+    assert_true(file_is_there(world.directory, "shard-00/tail"));
+    world_end(&world);
+}
+
 static void exchanged_files_are_told(void **state)
 {
     (void)state;
@@ -368,6 +467,7 @@ static void exchanged_files_are_told(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_database_is_verified_and_left_as_it_is),
         cmocka_unit_test(flipped_bits_of_the_log_are_told_or_harmless),
         cmocka_unit_test(flipped_bits_of_manifests_are_told_or_harmless),
         cmocka_unit_test(flipped_bits_of_identity_and_lock_are_told_or_harmless),
@@ -377,6 +477,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(zeroed_pages_are_told_or_harmless),
         cmocka_unit_test(missing_files_are_told_or_harmless),
         cmocka_unit_test(exchanged_files_are_told),
+        cmocka_unit_test(a_log_that_vanished_with_everything_in_it_is_told),
     };
 
     seed_under_test = seed_get(argc > 1 ? strtoull(argv[1], NULL, 0) : 17);

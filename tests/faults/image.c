@@ -96,6 +96,21 @@ void image_put(const struct image *image, const char *directory)
         file_put(directory, &image->files[i]);
 }
 
+bool image_is(const struct image *image, const char *directory)
+{
+    struct image now;
+    bool         same;
+
+    image_take(&now, directory);
+    same = now.count == image->count;
+    for (uint32_t i = 0; same && i < image->count; i++)
+        same = strcmp(now.files[i].path, image->files[i].path) == 0
+            && now.files[i].size == image->files[i].size
+            && memcmp(now.files[i].bytes, image->files[i].bytes, image->files[i].size) == 0;
+    image_free(&now);
+    return same;
+}
+
 void file_flip(const char *directory, const char *path, size_t bit)
 {
     int     file = file_open(directory, path, O_RDWR);

@@ -25,6 +25,9 @@ void image_free(struct image *image);
 /* The directory then holds exactly these files with these bytes. */
 void image_put(const struct image *image, const char *directory);
 
+/* Whether the directory holds exactly these files with these bytes. */
+bool image_is(const struct image *image, const char *directory);
+
 /* Damage to one file of a directory. */
 void file_flip(const char *directory, const char *path, size_t bit);
 void file_truncate(const char *directory, const char *path, size_t bytes);

@@ -94,7 +94,7 @@ static void help_goes_to_standard_output_within_eighty_columns(void **state)
 {
     static const char *const asked[] = {
         "--help", "-h", "help", "get --help", "put -h", "scan --help", "help config", "help bench",
-        "bench --help", "stat --help", "version --help",
+        "bench --help", "stat --help", "version --help", "verify --help",
     };
 
     (void)state;
@@ -286,6 +286,49 @@ static void stat_and_version_speak_json(void **state)
     assert_non_null(strstr(output, "search    "));
 }
 
+static void verify_tells_damage_by_file_and_keys(void **state)
+{
+    json_t *document, *finding;
+
+    (void)state;
+    expect("put --create -d vd 'key one' v", 0);
+    expect("bench " WORKLOADS_FOLDER "/workloada -q --records 40k --ops 10 --threads 1"
+           " --value-bytes 100 -p fieldcount=1 --memory 16MiB --io-backend posix --keep --dir vb"
+           " --results vr", 0);
+    expect("verify vd", 0);
+    assert_non_null(strstr(output, "0 damaged"));
+    document = json_of("verify -d vd --json", 0, "kiwi.verify");
+    assert_int_equal(json_integer_value(json_object_get(document, "damages")), 0);
+    assert_true(json_is_true(json_object_get(document, "is_complete")));
+    assert_true(json_integer_value(json_object_get(document, "log_records")) == 1);
+    json_decref(document);
+    assert_int_equal(system("echo stray > vd/shard-00/notes"), 0);
+    expect("verify vd", 0);
+    assert_non_null(strstr(output, "notes: a file that is none of the database's"));
+    expect("verify vd --quiet", 0);
+    assert_null(strstr(output, "none of the database's"));
+    expect("verify nowhere", 3);
+    expect("verify vd -d vd", 2);
+    expect("verify vd --io-backend other", 2);
+    assert_int_equal(system("flock vd/LOCK '" KIWIDB "' verify vd > out 2> err") >> 8, 5);
+    assert_int_equal(system("for file in vb/data/shard-00/t-*; do printf x | dd of=$file bs=1"
+                            " seek=600 conv=notrunc 2> /dev/null; done"), 0);
+    document = json_of("verify vb/data --json", 4, "kiwi.verify");
+    assert_true(json_integer_value(json_object_get(document, "damages")) >= 1);
+    finding = json_array_get(json_object_get(document, "findings"), 0);
+    assert_string_equal(json_string_value(json_object_get(finding, "kind")), "damage");
+    assert_non_null(strstr(json_string_value(json_object_get(finding, "file")), "/shard-00/t-"));
+    assert_int_equal(json_integer_value(json_object_get(finding, "offset")), 0);
+    assert_true(json_integer_value(json_object_get(finding, "bytes")) >= 512);
+    assert_non_null(json_object_get(finding, "keys_below"));
+    json_decref(document);
+    expect("verify vb/data", 4);
+    assert_non_null(strstr(output, "keys from '"));
+    assert_int_equal(system("rm vd/IDENTITY"), 0);
+    expect("verify vd", 4);
+    assert_non_null(strstr(output, "IDENTITY is missing"));
+}
+
 static void bench_runs_on_the_engine_and_checks_itself(void **state)
 {
     static const char *const clients[] = { "attached", "managed", "blocking" };
@@ -377,6 +420,7 @@ int main(void)
         cmocka_unit_test(environment_names_the_database),
         cmocka_unit_test(config_is_checked_kept_and_never_silently_replaced),
         cmocka_unit_test(stat_and_version_speak_json),
+        cmocka_unit_test(verify_tells_damage_by_file_and_keys),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),
         cmocka_unit_test(signals_leave_a_partial_report),
         cmocka_unit_test(more_tables_than_the_soft_limit_of_files_are_no_trouble),

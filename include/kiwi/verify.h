@@ -1,0 +1,72 @@
+/*
+ * verify.h: is a database on disk what was written? Included by kiwi.h.
+ *
+ * Reads everything that opening and reading would rely on: identity, manifests, every block of
+ * every table, the logs with their tails. Nothing is written, made or deleted, not even in the LOCK
+ * file.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kiwi/options.h"
+#include "kiwi/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum kiwi_finding_kind {
+    KIWI_FINDING_NOTE = 0, /* worth knowing, harmless */
+    KIWI_FINDING_DAMAGE,   /* something that was written is not there any more as it was */
+};
+
+#define KIWI_NO_SHARD UINT32_MAX
+
+/* Everything in it is borrowed until the call that tells it returns. */
+struct kiwi_finding {
+    enum kiwi_finding_kind kind;
+    uint32_t    shard;        /* KIWI_NO_SHARD: of the database itself */
+    const char *file;         /* path; NULL: text alone says where */
+    uint64_t    offset;       /* bytes [offset, offset + bytes) of it; bytes 0: the file as such */
+    uint64_t    bytes;
+    bool        has_keys;     /* keys that it may cost are known: */
+    bool        is_open_ended; /* below does not count: to the end of the table */
+    const void *from, *below; /* from <= key < below, in the order of kiwi.h */
+    uint64_t    from_bytes, below_bytes;
+    const char *text;         /* what is wrong, with file and offset */
+};
+
+struct kiwi_verify_options {
+    enum kiwi_io_backend io_backend; /* 0: io_uring */
+    struct io    *io;         /* tests: as in struct kiwi_options; NULL: of io_backend */
+    /* Called for each finding, in the order of files; NULL: only counted. */
+    void        (*found)(void *context, const struct kiwi_finding *finding);
+    /* done of all bytes of tables and logs have been read; false stops. NULL: nobody asks. */
+    bool        (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+    void         *context;
+};
+
+struct kiwi_verify_report {
+    uint64_t damage_count, note_count;
+    uint32_t shard_count;
+    uint64_t table_count, table_blocks, table_bytes, table_entries;
+    uint64_t log_groups, log_records; /* that opening would replay from the rings */
+    uint64_t tail_records;            /* and from the mapped tails */
+    uint64_t free_file_count;         /* recycled files that no table stands in */
+    uint64_t read_bytes;
+};
+
+/*
+ * KIWI_OK: everything could be read and is whole. KIWI_CORRUPT: it was read to the end and damage
+ * was found; the text is that of the first. KIWI_LOCKED: somebody has the database open.
+ * KIWI_NOT_FOUND: no database. KIWI_UNSUPPORTED: of a later format version. KIWI_CLOSED: progress
+ * said stop. Blocking; any thread; reads each file once, in pieces of 1 MiB.
+ */
+enum kiwi_status kiwi_verify(const char *directory, const struct kiwi_verify_options *options,
+                             struct kiwi_verify_report *report);
+
+#ifdef __cplusplus
+}
+#endif

@@ -211,6 +211,63 @@ static void wander_run(struct run *run)
     kiwi_iterator_close(iterator);
 }
 
+/* A scan between two keys, or of a prefix, in both directions. */
+static void bounded_run(struct run *run)
+{
+    static const char *const      prefixes[] = { "", "key0", "key1", "key2", "key16/", "nothing" };
+    struct kiwi_iterator_options  options = { .row_hint = fuzz_byte(run->input) };
+    struct kiwi_iterator         *iterator;
+    char        room[2][KEY_BYTES_MAX], key[KEY_BYTES_MAX];
+    uint32_t    lower = fuzz_below(run->input, KEY_COUNT);
+    uint32_t    upper = fuzz_below(run->input, KEY_COUNT);
+    const char *prefix = prefixes[fuzz_below(run->input, 6)];
+    bool        has_upper = upper > 0, is_backward = (options.row_hint & 1) != 0;
+    enum kiwi_status status;
+
+    options.lower = key_of(lower, room[0]);
+    options.upper = key_of(upper, room[1]); /* the empty key: no bound */
+    options.prefix = (struct kiwi_slice){ prefix, strlen(prefix) };
+    must(kiwi_iterator_open(run->world.context, &options, &iterator));
+    status = is_backward ? kiwi_iterator_last(iterator) : kiwi_iterator_first(iterator);
+    for (uint32_t n = 0; n < KEY_COUNT; n++) {
+        uint32_t          i = is_backward ? KEY_COUNT - 1 - n : n;
+        struct kiwi_slice slice = key_of(i, key);
+
+        if (run->map.stamps[i] == 0 || i < lower || (has_upper && i >= upper)
+            || slice.size < options.prefix.size
+            || (options.prefix.size > 0 && memcmp(slice.data, prefix, options.prefix.size) != 0))
+            continue;
+        row_expect(iterator, &run->map, i, status);
+        status = is_backward ? kiwi_iterator_previous(iterator) : kiwi_iterator_next(iterator);
+    }
+    row_expect(iterator, &run->map, KEY_COUNT, status);
+    kiwi_iterator_close(iterator);
+}
+
+static void multiget_run(struct run *run)
+{
+    struct kiwi_slice  keys[8];
+    struct kiwi_buffer values[8] = { 0 };
+    enum kiwi_status   statuses[8];
+    char               rooms[8][KEY_BYTES_MAX];
+    uint32_t           places[8], count = 1 + fuzz_below(run->input, 8);
+
+    for (uint32_t i = 0; i < count; i++) {
+        places[i] = fuzz_below(run->input, KEY_COUNT);
+        keys[i] = key_of(places[i], rooms[i]);
+    }
+    must(kiwi_multiget(run->world.context, keys, count, NULL, values, statuses));
+    for (uint32_t i = 0; i < count; i++) {
+        if (run->map.stamps[places[i]] == 0) {
+            fuzz_promise(statuses[i] == KIWI_NOT_FOUND);
+        } else {
+            must(statuses[i]);
+            value_expect(&run->map, places[i], values[i].data, values[i].size);
+        }
+        kiwi_buffer_free(&values[i]);
+    }
+}
+
 /* ---- snapshots ---- */
 
 static void snapshot_drop(struct run *run, uint32_t slot)
@@ -259,7 +316,9 @@ static void reopen(struct run *run, enum ending ending)
 
 static void operation_run(struct run *run)
 {
-    switch (fuzz_byte(run->input) % 24) {
+    uint8_t choice = fuzz_byte(run->input);
+
+    switch (choice < 216 ? choice % 24 : 24 + choice % 2) {
     case 0: case 1: case 2: case 3: case 4: case 5: put_run(run); break;
     case 6: case 7: delete_run(run); break;
     case 8: get_expect(run, fuzz_below(run->input, KEY_COUNT), &run->map, NULL); break;
@@ -282,6 +341,8 @@ static void operation_run(struct run *run)
     case 21: reopen(run, ENDING_CLOSE); break;
     case 22: reopen(run, ENDING_KILL); break;
     case 23: reopen(run, ENDING_POWER_CUT); break;
+    case 24: bounded_run(run); break;
+    case 25: multiget_run(run); break;
     }
 }
 

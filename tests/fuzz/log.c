@@ -16,7 +16,7 @@
 #define GROUP_BYTES (8u << 10)
 
 static const struct database_id database = { "fuzzed database" };
-enum { SHARD = 3 };
+enum { SHARD = 3, LIFE = 2 }; /* the life that ended last; no group is of a later one */
 
 static struct wal_options options_of(struct simulation *simulation)
 {
@@ -30,7 +30,7 @@ static struct wal_options options_of(struct simulation *simulation)
 struct layout {
     struct fuzz_input *input;
     uint8_t           *ring, *tail;
-    uint64_t           ring_at, tail_at, number, sequence, previous;
+    uint64_t           ring_at, ring_end, tail_at, number, sequence, previous;
 };
 
 static uint8_t *entry_put(struct layout *layout, uint8_t *at, uint64_t first, uint64_t seed)
@@ -77,7 +77,7 @@ static void group_put(struct layout *layout)
     struct fuzz_input *input = layout->input;
     uint8_t  how = fuzz_byte(input), odd = fuzz_byte(input);
     bool     is_in_tail = (how & 1) != 0, is_open = (how & 2) != 0;
-    uint64_t log_id = (how & 4) != 0 ? 2 : 1;
+    uint64_t log_id = (how & 4) != 0 ? LIFE - 1 : LIFE;
     uint64_t seed = wal_seed(database_id_seed(&database), SHARD, log_id), first;
     uint8_t *target = is_in_tail ? layout->tail + layout->tail_at % TAIL_BYTES
                                  : layout->ring + layout->ring_at % RING_BYTES;
@@ -119,6 +119,13 @@ static void group_put(struct layout *layout)
     uint64_t bytes = wal_group_bytes((uint64_t)(at - (uint8_t *)(header + 1)));
     uint64_t room = is_in_tail ? TAIL_BYTES - layout->tail_at % TAIL_BYTES
                                : RING_BYTES - layout->ring_at % RING_BYTES;
+    if (!is_in_tail && bytes > room) { /* at the ring's beginning, as the log itself does */
+        layout->ring_at += room;
+        target = layout->ring;
+        room = RING_BYTES;
+    }
+    if (!is_in_tail && layout->ring_at + bytes > layout->ring_end)
+        return; /* a ring is never so full that it laps itself */
     memcpy(target, buffer, bytes < room ? bytes : room);
     *(is_in_tail ? &layout->tail_at : &layout->ring_at) += bytes;
     if (odd == 7)
@@ -140,13 +147,17 @@ static void file_put(struct simulation *simulation, const char *path, const uint
     io_file_close(file);
 }
 
-static void files_lay_out(struct simulation *simulation, struct fuzz_input *input)
+static void files_lay_out(struct simulation *simulation, struct fuzz_input *input,
+                          struct wal_position position)
 {
     uint8_t      *ring = calloc(1, RING_BYTES), *tail = calloc(1, TAIL_BYTES);
-    struct layout layout = { .input = input, .ring = ring, .tail = tail, .number = 1 };
+    struct layout layout = { .input = input, .ring = ring, .tail = tail,
+                             .number = position.group,
+                             .ring_at = position.offset - WAL_HEADER_BYTES };
     uint32_t      groups = 1 + fuzz_below(input, 20);
 
     fuzz_promise(ring != NULL && tail != NULL);
+    layout.ring_end = layout.ring_at + RING_BYTES;
     for (; groups > 0 && fuzz_left(input) > 0; groups--)
         group_put(&layout);
     fuzz_patch(input, ring, RING_BYTES);
@@ -225,20 +236,24 @@ static void append_one(struct wal *wal)
     fuzz_promise(wal_status(wal) == KIWI_OK);
 }
 
-/* A disk with a new log, made once. */
+/* A disk with an empty log in its second life, made once. */
 static struct simulation *disk_make(void)
 {
-    static struct simulation *made;
-    struct simulation_options options = { .seed = 1 };
-    struct simulation        *copy;
-    struct wal_options        wal_options;
-    struct wal               *wal = NULL;
+    static struct simulation  *made;
+    struct simulation_options  options = { .seed = 1 };
+    struct simulation         *copy;
+    struct wal_options         wal_options;
+    const struct wal_position  start = { 1, WAL_HEADER_BYTES };
+    struct wal                *wal = NULL;
+    struct seen                seen;
 
     if (made == NULL) {
         fuzz_promise(simulation_open(&options, &made) == KIWI_OK);
         fuzz_promise(io_directory_create(simulation_io(made), "/shard") == KIWI_OK);
         wal_options = options_of(made);
         fuzz_promise(wal_open(&wal_options, &wal) == KIWI_OK);
+        wal_close(wal);
+        fuzz_promise(recover(made, start, 0, &wal, &seen) == KIWI_OK);
         wal_close(wal);
     }
     fuzz_promise(simulation_copy(made, &copy) == KIWI_OK);
@@ -255,13 +270,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     uint64_t             sequence_after;
     enum kiwi_status     status;
 
-    position = (struct wal_position){ 1 + (fuzz_byte(&input) & 1) * fuzz_below(&input, 8),
-                                      WAL_HEADER_BYTES + 4096ull * fuzz_below(&input, 17) };
-    sequence_after = fuzz_byte(&input);
-    if (sequence_after > 200) /* mostly from the start */
-        position = (struct wal_position){ 1, WAL_HEADER_BYTES };
-    sequence_after = sequence_after > 200 ? 0 : sequence_after % 16;
-    files_lay_out(simulation, &input);
+    position.group = 1 + fuzz_byte(&input) % 8;
+    position.offset = WAL_HEADER_BYTES + 4096ull * fuzz_below(&input, RING_BYTES / 4096);
+    sequence_after = fuzz_byte(&input) % 16;
+    files_lay_out(simulation, &input, position);
     status = recover(simulation, position, sequence_after, &wal, &seen);
     if (status == KIWI_OK) {
         if (wal_room(wal, 64, 1) == WAL_APPENDED && wal_appended_sequence(wal) < SEQUENCE_MAX) {
@@ -269,6 +281,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             struct seen expected = seen;
 
             append_one(wal);
+            struct wal_position behind = wal_position_now(wal);
+            wal_close(wal);
+            /* From there on nothing is there, whatever a life before had left in that place. */
+            fuzz_promise(recover(simulation, behind, appended, &wal, &again) == KIWI_OK);
+            fuzz_promise(again.count == 0);
             wal_close(wal);
             fuzz_promise(recover(simulation, position, sequence_after, &wal, &again) == KIWI_OK);
             fuzz_promise(again.count == seen.count + 1 && again.last == appended);

@@ -199,9 +199,9 @@ static void the_reader_reads_what_a_death_in_a_merge_left(void **state)
     assert_int_equal(kiwi_submit(world.context, ops, 1), KIWI_OK);
     for (uint32_t i = 0, next = 32; kiwi_poll(world.context, done, 1, 0) == 0; i++) {
         polls = i;
-        if (i < next || narrowed_images == 3)
+        if (i < next || narrowed_images == 1)
             continue;
-        next = i + 32 + i / 8; /* however many polls it takes, some tens of pictures */
+        next = i + 64 + i / 4; /* however many polls it takes, not many pictures */
         image_take(image, world.directory);
         image_compare(&world, image, &counts);
         image_free(image);

@@ -42,6 +42,10 @@ static const struct command commands[] = {
       "  kiwidb verify /var/lib/shop --json\n"
       "  kiwidb verify backup || echo damaged       exit 4: damage was found\n",
       "dir json quiet io-backend help", 0, 1, command_verify, NULL },
+    { "repair", "copy what can be read of a damaged database into a new one", "[DIR] --into NEW",
+      "  kiwidb repair shop --into shop-saved --dry-run\n"
+      "  kiwidb repair shop --into shop-saved       exit 4: something was lost\n",
+      "dir into dry-run json quiet memory io-backend help", 0, 1, command_repair, NULL },
     { "config", "show and change the options kept in a database's config.json",
       "list | get NAME | set NAME VALUE",
       "  kiwidb config list\n"
@@ -64,7 +68,7 @@ struct option_rule {
 enum {
     OPTION_DIR, OPTION_IN, OPTION_OUT, OPTION_JSON, OPTION_MEMORY, OPTION_DURABILITY, OPTION_CREATE,
     OPTION_FROM, OPTION_TO, OPTION_LIMIT, OPTION_REVERSE, OPTION_KEYS_ONLY, OPTION_COUNT,
-    OPTION_IO_BACKEND, OPTION_QUIET, OPTION_HELP, OPTION_RULE_COUNT,
+    OPTION_IO_BACKEND, OPTION_INTO, OPTION_DRY_RUN, OPTION_QUIET, OPTION_HELP, OPTION_RULE_COUNT,
 };
 
 static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
@@ -82,6 +86,8 @@ static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
     [OPTION_KEYS_ONLY] = { "keys-only", 'k', NULL, "no values" },
     [OPTION_COUNT] = { "count", 'c', NULL, "only how many there are" },
     [OPTION_IO_BACKEND] = { "io-backend", 0, "NAME", "uring (default) or posix" },
+    [OPTION_INTO] = { "into", 0, "NEW", "the new database's directory; must not exist" },
+    [OPTION_DRY_RUN] = { "dry-run", 0, NULL, "say what would be done, make nothing" },
     [OPTION_QUIET] = { "quiet", 'q', NULL, "no notes, no progress" },
     [OPTION_HELP] = { "help", 'h', NULL, "this text" },
 };
@@ -245,6 +251,8 @@ static bool option_store(const struct command *command, struct arguments *argume
     case OPTION_KEYS_ONLY: arguments->keys_only = true; return true;
     case OPTION_COUNT: arguments->is_count = true; return true;
     case OPTION_IO_BACKEND: arguments->io_backend = text; return true;
+    case OPTION_INTO: arguments->into = text; return true;
+    case OPTION_DRY_RUN: arguments->is_dry_run = true; return true;
     case OPTION_QUIET: arguments->is_quiet = true; return true;
     case OPTION_HELP: arguments->is_help = true; return true;
     case OPTION_IN:

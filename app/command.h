@@ -41,10 +41,10 @@ enum text_form {
 struct arguments {
     const char *directory;
     const char *memory, *durability, *from, *to, *prefix, *limit, *expect, *value_file;
-    const char *io_backend;
+    const char *io_backend, *into;
     enum text_form in, out;
     bool        is_json, is_reverse, keys_only, is_count, is_create, is_help, is_levels;
-    bool        is_quiet;
+    bool        is_quiet, is_dry_run;
     const char *positional[POSITIONAL_COUNT_MAX];
     int         positional_count;
 };
@@ -88,6 +88,7 @@ int command_delete(const struct command *command, const struct arguments *argume
 int command_scan(const struct command *command, const struct arguments *arguments);
 int command_stat(const struct command *command, const struct arguments *arguments);
 int command_verify(const struct command *command, const struct arguments *arguments);
+int command_repair(const struct command *command, const struct arguments *arguments);
 int command_config(const struct command *command, const struct arguments *arguments);
 int command_version(const struct command *command, const struct arguments *arguments);
 int command_help(const struct command *command, const struct arguments *arguments);

@@ -44,9 +44,12 @@ static void damage_tell(struct checking *checking, struct table_damage damage)
 static void block_tell(struct checking *checking, struct block_ref ref, struct bytes from,
                        struct bytes below)
 {
-    checking->is_whole = false;
+    bool hides_entries = ref.kind != BLOCK_FILTER;
+
+    checking->is_whole = checking->is_whole && !hides_entries;
     damage_tell(checking, (struct table_damage){ .offset = ref.offset, .bytes = ref.bytes,
-                                                 .has_keys = true, .from = from, .below = below,
+                                                 .has_keys = true, .hides_entries = hides_entries,
+                                                 .from = from, .below = below,
                                                  .text = fail_text() });
 }
 
@@ -137,7 +140,6 @@ static enum kiwi_status filters_check(struct checking *checking)
         } else if (is_damage(status)) {
             /* A get cannot pass it by: any key may hash to it. */
             block_tell(checking, ref, checking->table->info.smallest, (struct bytes){ 0 });
-            checking->is_whole = true;
         } else {
             return status;
         }
@@ -184,9 +186,25 @@ static const char *entry_wrong(const struct checking *checking, const struct ind
     return NULL;
 }
 
-static void entries_check(struct checking *checking, const struct index_block *index,
-                          uint32_t position, struct block_ref ref, const uint8_t *bytes,
-                          struct bytes from, struct bytes below)
+static enum kiwi_status entries_give(const struct checking *checking, const uint8_t *bytes)
+{
+    struct data_block block;
+    struct key_buffer key;
+
+    data_block_view(&block, bytes);
+    key_buffer_start(&key, &block);
+    for (uint32_t i = 0; i < block.count && checking->options->entry != NULL; i++) {
+        struct entry entry;
+
+        data_block_entry(&block, i, &key, &entry);
+        TRY(checking->options->entry(checking->options->context, &entry));
+    }
+    return KIWI_OK;
+}
+
+static enum kiwi_status entries_check(struct checking *checking, const struct index_block *index,
+                                      uint32_t position, struct block_ref ref,
+                                      const uint8_t *bytes, struct bytes from, struct bytes below)
 {
     struct data_block block;
     struct key_buffer key;
@@ -209,12 +227,14 @@ static void entries_check(struct checking *checking, const struct index_block *i
         checking->has_last = true;
     }
     if (wrong == NULL)
-        return;
+        return entries_give(checking, bytes);
     (void)FAIL(KIWI_CORRUPT, "%s: block at offset %" PRIu64 ", %u bytes: %s",
                io_file_path(checking->table->file), ref.offset, ref.bytes, wrong);
     damage_tell(checking, (struct table_damage){ .offset = ref.offset, .bytes = ref.bytes,
-                                                 .has_keys = true, .from = from, .below = below,
+                                                 .has_keys = true, .hides_entries = true,
+                                                 .from = from, .below = below,
                                                  .text = fail_text() });
+    return KIWI_OK;
 }
 
 /* ---- index and data ---- */
@@ -236,7 +256,7 @@ static enum kiwi_status data_check(struct checking *checking, const struct index
             below = index_block_boundary(top, partition + 1, checking->below);
         status = block_read(checking, ref, checking->table->info.data_bytes, &block);
         if (status == KIWI_OK)
-            entries_check(checking, index, i, ref, block, from, below);
+            TRY(entries_check(checking, index, i, ref, block, from, below));
         else if (is_damage(status))
             block_tell(checking, ref, from, below);
         else

@@ -13,6 +13,7 @@
 struct table_damage {
     uint64_t     offset, bytes; /* in the table's file */
     bool         has_keys;      /* it costs keys: */
+    bool         hides_entries; /* they cannot be given; else only a get may fail */
     struct bytes from, below;   /* from <= key < below; below.data NULL: to the table's largest */
     const char  *text;          /* file, offset and cause */
 };
@@ -20,6 +21,8 @@ struct table_damage {
 struct table_check_options {
     uint64_t hash_seed; /* of the database: filters know hashes of keys */
     void   (*damaged)(void *context, const struct table_damage *damage);
+    /* Each entry of the blocks that are whole, in order; a failure stops. NULL: nobody asks. */
+    enum kiwi_status (*entry)(void *context, const struct entry *entry);
     /* bytes more have been looked at; false: it is to stop. */
     bool   (*progress)(void *context, uint64_t bytes);
     void    *context;

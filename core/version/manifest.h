@@ -23,8 +23,8 @@ struct manifest_options {
     uint64_t           switch_bytes; /* a manifest file beyond this is replaced; 0: 1 MiB */
     bool               is_read_only; /* for looking: nothing is made or written, no edit may come */
     /* NULL: a table that cannot be opened fails the opening. Else it is told and left out. */
-    void             (*table_refused)(void *context, uint32_t level, const struct table_info *info,
-                                      enum kiwi_status status);
+    void             (*table_refused)(void *context, uint32_t level, uint64_t run_id,
+                                      const struct table_info *info, enum kiwi_status status);
     void              *context;
 };
 

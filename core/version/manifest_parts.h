@@ -39,7 +39,7 @@ struct manifest {
     uint8_t                 *buffer;                      /* of the edit that is out */
     uint64_t                 buffer_bytes;
     bool                     is_busy, is_read_only;
-    void                   (*table_refused)(void *context, uint32_t level,
+    void                   (*table_refused)(void *context, uint32_t level, uint64_t run_id,
                                             const struct table_info *info, enum kiwi_status status);
     void                    *context;
     enum kiwi_status         status;

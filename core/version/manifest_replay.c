@@ -305,7 +305,7 @@ static enum kiwi_status run_open(struct table_opener *opener, const struct run *
         enum kiwi_status          status = shell_open(manifest, info, &table);
 
         if (status != KIWI_OK && manifest->table_refused != NULL) {
-            manifest->table_refused(manifest->context, level, info, status);
+            manifest->table_refused(manifest->context, level, run->id, info, status);
             continue;
         }
         TRY(status);

@@ -33,6 +33,7 @@ struct kiwi_finding {
     uint64_t    bytes;
     bool        has_keys;     /* keys that it may cost are known: */
     bool        is_open_ended; /* below does not count: to the end of the table */
+    bool        hides_entries; /* they cannot be read at all; else only some ways to them fail */
     const void *from, *below; /* from <= key < below, in the order of kiwi.h */
     uint64_t    from_bytes, below_bytes;
     const char *text;         /* what is wrong, with file and offset */
@@ -55,6 +56,8 @@ struct kiwi_verify_report {
     uint64_t log_groups, log_records; /* that opening would replay from the rings */
     uint64_t tail_records;            /* and from the mapped tails */
     uint64_t free_file_count;         /* recycled files that no table stands in */
+    uint64_t lost_entries;            /* of tables that cannot be opened at all */
+    uint32_t unread_shards;           /* missing, or without a manifest that can be read */
     uint64_t read_bytes;
 };
 
@@ -66,6 +69,37 @@ struct kiwi_verify_report {
  */
 enum kiwi_status kiwi_verify(const char *directory, const struct kiwi_verify_options *options,
                              struct kiwi_verify_report *report);
+
+struct kiwi_repair_options {
+    enum kiwi_io_backend io_backend;
+    struct io    *io;           /* tests: of both; NULL: of io_backend */
+    bool          is_dry_run;   /* looks, counts, makes nothing */
+    uint64_t      memory_bytes; /* of the new database while it is filled; 0: 64 MiB */
+    void        (*found)(void *context, const struct kiwi_finding *finding);
+    bool        (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+    void         *context;
+};
+
+struct kiwi_repair_report {
+    struct kiwi_verify_report source;
+    uint64_t kept_keys;        /* living keys of the new database; dry run: 0 */
+    uint64_t written_entries;  /* puts and deletions that were, or would be, made */
+    /* Of these, for keys of which a newer version may have stood in what is damaged. */
+    uint64_t unsure_entries;
+    uint64_t dropped_batches;  /* parts of batches that are nowhere whole: as opening does */
+    uint32_t cut_logs;         /* shards whose log is damaged: writes behind that are lost */
+};
+
+/*
+ * Copies what can be read of directory, which is not touched, into a new database in target: the
+ * newest readable version of each key, and deletions. A damaged block costs its own keys, a log
+ * what was written behind its damage, a manifest its shard. KIWI_OK: all was there. KIWI_CORRUPT:
+ * target holds what could be saved; the report says what was lost. KIWI_INVALID: target exists and
+ * is not empty. Others: nothing useful was made.
+ */
+enum kiwi_status kiwi_repair(const char *directory, const char *target,
+                             const struct kiwi_repair_options *options,
+                             struct kiwi_repair_report *report);
 
 #ifdef __cplusplus
 }

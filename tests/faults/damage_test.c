@@ -20,6 +20,11 @@
 #include "tests/support/world.h"
 
 #define KEYS 600u
+#ifdef KIWI_SANITIZED
+#define REPAIR_EVERY 15u
+#else
+#define REPAIR_EVERY 5u
+#endif
 
 static uint64_t seed_under_test;
 
@@ -29,6 +34,7 @@ struct scene {
     char          label[200];
     const char   *damaged, *damaged_too; /* paths */
     uint32_t      runs, refused_opens, failed_reads, harmless, verified_too;
+    uint32_t      repairs, repairs_refused, keys_kept;
 };
 
 static struct scene scene;
@@ -92,6 +98,8 @@ static int scene_end(void **state)
     printf("%u damages: %u opens refused, %u with failed reads, %u harmless; verify named also %u "
            "of the harmless\n", scene.runs, scene.refused_opens, scene.failed_reads, scene.harmless,
            scene.verified_too);
+    printf("%u of them repaired: %u of %u keys kept, %u with nothing to read\n", scene.repairs,
+           scene.keys_kept, scene.repairs * KEYS, scene.repairs_refused);
     return 0;
 }
 
@@ -254,20 +262,94 @@ static void restored_check(void)
     check_ok(world_close(&scene.world));
 }
 
+/* ---- repair ---- */
+
+/* How many keys the database at path holds, each with the bytes that were written. */
+static uint32_t saved_count(const char *path)
+{
+    struct kiwi_options  options = scene.world.options;
+    struct kiwi_db      *db;
+    struct kiwi_context *context;
+    struct kiwi_buffer   value = { 0 };
+    uint32_t             count = 0;
+
+    options.create = false;
+    check_ok(kiwi_open(path, &options, &db));
+    check_ok(kiwi_context_open(db, 16, &context));
+    for (uint32_t i = 0; i < KEYS; i++) {
+        char              key_room[32], value_room[512];
+        struct kiwi_slice want = value_of(i, value_room);
+        enum kiwi_status  status = kiwi_get(context, key_of(i, key_room), NULL, &value);
+
+        if (status == KIWI_NOT_FOUND)
+            continue;
+        check_ok(status);
+        if (value.size != want.size || memcmp(value.data, want.data, want.size) != 0)
+            fail_msg("%s: repair has made up bytes for %s", scene.label, key_room);
+        count++;
+    }
+    kiwi_buffer_free(&value);
+    kiwi_context_close(context);
+    check_ok(kiwi_close(db));
+    return count;
+}
+
+/* What can be read of the damaged database is in the repaired one; the damaged one stays as it is.
+ * damaged: it, freed here; readable: keys that gets find in it. */
+static void repair_judge(struct image *damaged, uint32_t readable)
+{
+    struct kiwi_repair_options options = { .io_backend = KIWI_IO_POSIX, .memory_bytes = 8u << 20 };
+    struct kiwi_repair_report  report;
+    char                       path[300];
+    enum kiwi_status           status;
+    uint32_t                   saved;
+
+    snprintf(path, sizeof path, "%s-saved", scene.world.directory);
+    image_put(damaged, scene.world.directory);
+    status = kiwi_repair(scene.world.directory, path, &options, &report);
+    if (!image_is(damaged, scene.world.directory))
+        fail_msg("%s: repair has changed the damaged database", scene.label);
+    image_free(damaged);
+    scene.repairs++;
+    if (report.source.shard_count == 0) {
+        if (strcmp(name_of(scene.damaged), "IDENTITY") != 0 || status == KIWI_OK)
+            fail_msg("%s: repair: %s: %s", scene.label, kiwi_status_text(status),
+                     kiwi_error_text());
+        scene.repairs_refused++;
+        return;
+    }
+    if (status != KIWI_OK && status != KIWI_CORRUPT)
+        fail_msg("%s: repair: %s: %s", scene.label, kiwi_status_text(status), kiwi_error_text());
+    saved = saved_count(path);
+    assert_int_equal(saved, report.kept_keys);
+    if (saved < readable)
+        fail_msg("%s: %u keys can be read, repair has saved %u", scene.label, readable, saved);
+    if (status == KIWI_OK)
+        assert_int_equal(saved, KEYS);
+    scene.keys_kept += saved;
+    directory_remove(path);
+}
+
 /* The damage is done: judges. Returns the number of keys that cannot be read. */
 static uint32_t damage_judge(void)
 {
     struct verified  verified = verify_look();
-    enum kiwi_status status = scene_open();
+    bool             is_repaired = scene.runs++ % REPAIR_EVERY == 0;
     uint32_t         failed;
     bool             scan_failed;
+    struct image     damaged;
+    enum kiwi_status status;
 
-    scene.runs++;
+    if (is_repaired)
+        image_take(&damaged, scene.world.directory);
+    status = scene_open();
     if (status != KIWI_OK) {
         verified_check(&verified, true);
         text_check("open", status);
         scene.refused_opens++;
         restored_check();
+        if (is_repaired)
+            repair_judge(&damaged, 0);
         return KEYS;
     }
     failed = gets_check(true);
@@ -276,6 +358,8 @@ static uint32_t damage_judge(void)
     scene.failed_reads += failed > 0 || scan_failed;
     scene.harmless += failed == 0 && !scan_failed;
     (void)world_close(&scene.world);
+    if (is_repaired)
+        repair_judge(&damaged, KEYS - failed);
     return failed;
 }
 
@@ -427,6 +511,92 @@ static void missing_files_are_told_or_harmless(void **state)
     }
 }
 
+static void versions_write(struct kiwi_context *context, const char *value)
+{
+    char room[32];
+
+    for (uint32_t i = 0; i < KEYS; i++)
+        check_ok(kiwi_put(context, key_of(i, room), (struct kiwi_slice){ value, strlen(value) },
+                          KIWI_PROCESS));
+}
+
+/* So many keys of the database at path have that value; all have it, the other one, or none. */
+static uint32_t versions_count(const char *path, const char *value, const char *other)
+{
+    struct kiwi_options  options = kiwi_options_default();
+    struct kiwi_db      *db;
+    struct kiwi_context *context;
+    struct kiwi_buffer   found = { 0 };
+    uint32_t             count = 0;
+
+    options.memory_bytes = 8u << 20;
+    options.io_backend = KIWI_IO_POSIX;
+    options.create = false;
+    check_ok(kiwi_open(path, &options, &db));
+    check_ok(kiwi_context_open(db, 16, &context));
+    for (uint32_t i = 0; i < KEYS; i++) {
+        char             room[32];
+        enum kiwi_status status = kiwi_get(context, key_of(i, room), NULL, &found);
+
+        if (status == KIWI_NOT_FOUND)
+            continue;
+        check_ok(status);
+        if (found.size == strlen(value) && memcmp(found.data, value, found.size) == 0)
+            count++;
+        else
+            assert_true(found.size == strlen(other) && memcmp(found.data, other, found.size) == 0);
+    }
+    kiwi_buffer_free(&found);
+    kiwi_context_close(context);
+    check_ok(kiwi_close(db));
+    return count;
+}
+
+/* Goal: where the newest version of a key is lost, an older one is kept, and counted as unsure.
+ * Method: all keys twice, in an old and a young table; a block of one file after the other goes. */
+static void an_older_version_that_shows_through_is_counted(void **state)
+{
+    struct kiwi_repair_options options = { .io_backend = KIWI_IO_POSIX, .memory_bytes = 8u << 20 };
+    struct world               world;
+    struct image               image;
+    char                       path[300];
+    uint32_t                   shown = 0;
+
+    (void)state;
+    world_make(&world, WORLD_POSIX, seed_under_test);
+    world.options.shard_count = 1;
+    world.options.memtable_bytes = 512u << 10;
+    snprintf(scene.label, sizeof scene.label, "two versions of each key");
+    check_ok(world_open(&world));
+    versions_write(world.context, "old");
+    check_ok(kiwi_compact(world.context, (struct kiwi_slice){ NULL, 0 },
+                          (struct kiwi_slice){ NULL, 0 }));
+    versions_write(world.context, "young");
+    check_ok(kiwi_flush(world.context));
+    check_ok(world_close(&world));
+    image_take(&image, world.directory);
+    snprintf(path, sizeof path, "%s-saved", world.directory);
+    for (uint32_t i = 0; i < image.count; i++) {
+        struct kiwi_repair_report report;
+        uint32_t                  old;
+
+        if (!is_kind(&image.files[i], "t-"))
+            continue;
+        image_put(&image, world.directory);
+        file_flip(world.directory, image.files[i].path, 8000);
+        (void)kiwi_repair(world.directory, path, &options, &report);
+        old = versions_count(path, "old", "young");
+        assert_int_equal(report.unsure_entries, old);
+        assert_int_equal(report.kept_keys, KEYS); /* the other table has it */
+        shown += old;
+        directory_remove(path);
+    }
+    printf("%u keys show their older version\n", shown);
+    assert_true(shown > 0);
+    image_free(&image);
+    world_end(&world);
+}
+
 /* Nothing was flushed, so no manifest remembers the log: its tail does. */
 static void a_log_that_vanished_with_everything_in_it_is_told(void **state)
 {
@@ -478,6 +648,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(missing_files_are_told_or_harmless),
         cmocka_unit_test(exchanged_files_are_told),
         cmocka_unit_test(a_log_that_vanished_with_everything_in_it_is_told),
+        cmocka_unit_test(an_older_version_that_shows_through_is_counted),
     };
 
     seed_under_test = seed_get(argc > 1 ? strtoull(argv[1], NULL, 0) : 17);

@@ -96,6 +96,20 @@ void image_put(const struct image *image, const char *directory)
         file_put(directory, &image->files[i]);
 }
 
+static int any_remove(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)info;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void directory_remove(const char *directory)
+{
+    must(access(directory, F_OK) != 0
+             || nftw(directory, any_remove, 16, FTW_DEPTH | FTW_PHYS) == 0, directory);
+}
+
 bool image_is(const struct image *image, const char *directory)
 {
     struct image now;

@@ -25,6 +25,8 @@ void image_free(struct image *image);
 /* The directory then holds exactly these files with these bytes. */
 void image_put(const struct image *image, const char *directory);
 
+/* The directory and all in it; fine when it is not there. */
+void directory_remove(const char *directory);
 /* Whether the directory holds exactly these files with these bytes. */
 bool image_is(const struct image *image, const char *directory);
 

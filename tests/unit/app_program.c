@@ -95,6 +95,7 @@ static void help_goes_to_standard_output_within_eighty_columns(void **state)
     static const char *const asked[] = {
         "--help", "-h", "help", "get --help", "put -h", "scan --help", "help config", "help bench",
         "bench --help", "stat --help", "version --help", "verify --help",
+        "repair --help",
     };
 
     (void)state;
@@ -324,6 +325,20 @@ static void verify_tells_damage_by_file_and_keys(void **state)
     json_decref(document);
     expect("verify vb/data", 4);
     assert_non_null(strstr(output, "keys from '"));
+    expect("repair vb/data", 2);
+    document = json_of("repair vb/data --into saved --dry-run --json", 4, "kiwi.repair");
+    assert_true(json_integer_value(json_object_get(document, "written_entries")) > 30000);
+    json_decref(document);
+    assert_int_equal(access("saved", F_OK), -1);
+    document = json_of("repair vb/data --into saved --json", 4, "kiwi.repair");
+    assert_true(json_integer_value(json_object_get(document, "kept_keys")) > 30000);
+    assert_true(json_integer_value(json_object_get(document, "kept_keys")) < 40000);
+    json_decref(document);
+    expect("repair vb/data --into saved", 2);
+    expect("verify saved", 0);
+    expect("verify vb/data", 4);
+    expect("repair vd --into whole", 0);
+    expect_output("get -d whole 'key one'", "v");
     assert_int_equal(system("rm vd/IDENTITY"), 0);
     expect("verify vd", 4);
     assert_non_null(strstr(output, "IDENTITY is missing"));

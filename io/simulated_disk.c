@@ -59,8 +59,17 @@ static uint64_t pages_of(uint64_t bytes)
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 }
 
-static uint8_t *image_page(struct disk_image *image, uint64_t index)
+static void page_release(struct disk_page *page)
 {
+    if (page != NULL && --page->holder_count == 0)
+        machine_free(page);
+}
+
+/* The bytes of a page, to be written: the image's own. What a whole page held before is not kept. */
+static uint8_t *image_page(struct disk_image *image, uint64_t index, bool is_whole)
+{
+    struct disk_page *page, *old;
+
     if (index >= image->page_count) {
         uint64_t count = max_u64(index + 1, image->page_count * 2);
 
@@ -69,9 +78,18 @@ static uint8_t *image_page(struct disk_image *image, uint64_t index)
                (count - image->page_count) * sizeof *image->pages);
         image->page_count = count;
     }
-    if (image->pages[index] == NULL)
-        image->pages[index] = machine_allocate(PAGE_BYTES);
-    return image->pages[index];
+    old = image->pages[index];
+    if (old != NULL && old->holder_count == 1)
+        return old->bytes;
+    page = must(malloc(sizeof *page));
+    page->holder_count = 1;
+    if (!is_whole && old == NULL)
+        memset(page->bytes, 0, PAGE_BYTES);
+    else if (!is_whole)
+        memcpy(page->bytes, old->bytes, PAGE_BYTES);
+    page_release(old);
+    image->pages[index] = page;
+    return page->bytes;
 }
 
 static void image_write(struct disk_image *image, const uint8_t *data, uint64_t bytes,
@@ -82,11 +100,18 @@ static void image_write(struct disk_image *image, const uint8_t *data, uint64_t 
     while (bytes > 0) {
         uint64_t inside = offset % PAGE_BYTES, part = min_u64(bytes, PAGE_BYTES - inside);
 
-        memcpy(image_page(image, offset / PAGE_BYTES) + inside, data, part);
+        memcpy(image_page(image, offset / PAGE_BYTES, part == PAGE_BYTES) + inside, data, part);
         data += part;
         offset += part;
         bytes -= part;
     }
+}
+
+/* NULL: it reads as zero. */
+static const uint8_t *image_look(const struct disk_image *image, uint64_t index)
+{
+    return index < image->page_count && image->pages[index] != NULL ? image->pages[index]->bytes
+                                                                    : NULL;
 }
 
 static void image_read(const struct disk_image *image, uint8_t *data, uint64_t bytes,
@@ -94,10 +119,10 @@ static void image_read(const struct disk_image *image, uint8_t *data, uint64_t b
 {
     while (bytes > 0) {
         uint64_t inside = offset % PAGE_BYTES, part = min_u64(bytes, PAGE_BYTES - inside);
-        uint64_t index = offset / PAGE_BYTES;
+        const uint8_t *page = image_look(image, offset / PAGE_BYTES);
 
-        if (index < image->page_count && image->pages[index] != NULL)
-            memcpy(data, image->pages[index] + inside, part);
+        if (page != NULL)
+            memcpy(data, page + inside, part);
         else
             memset(data, 0, part);
         data += part;
@@ -109,13 +134,13 @@ static void image_read(const struct disk_image *image, uint8_t *data, uint64_t b
 static void image_resize(struct disk_image *image, uint64_t bytes)
 {
     for (uint64_t i = pages_of(bytes); i < image->page_count; i++) {
-        machine_free(image->pages[i]);
+        page_release(image->pages[i]);
         image->pages[i] = NULL;
     }
     /* What is cut off inside a page reads as zero when the file grows again. */
-    if (bytes < image->bytes && bytes % PAGE_BYTES != 0 && bytes / PAGE_BYTES < image->page_count
-        && image->pages[bytes / PAGE_BYTES] != NULL)
-        memset(image->pages[bytes / PAGE_BYTES] + bytes % PAGE_BYTES, 0,
+    if (bytes < image->bytes && bytes % PAGE_BYTES != 0
+        && image_look(image, bytes / PAGE_BYTES) != NULL)
+        memset(image_page(image, bytes / PAGE_BYTES, false) + bytes % PAGE_BYTES, 0,
                PAGE_BYTES - bytes % PAGE_BYTES);
     image->bytes = bytes;
 }
@@ -123,7 +148,7 @@ static void image_resize(struct disk_image *image, uint64_t bytes)
 static void image_free(struct disk_image *image)
 {
     for (uint64_t i = 0; i < image->page_count; i++)
-        machine_free(image->pages[i]);
+        page_release(image->pages[i]);
     machine_free(image->pages);
     *image = (struct disk_image){ 0 };
 }
@@ -133,8 +158,8 @@ static void image_copy(const struct disk_image *source, struct disk_image *targe
     *target = *source;
     target->pages = machine_allocate(source->page_count * sizeof *source->pages);
     for (uint64_t i = 0; i < source->page_count; i++)
-        if (source->pages[i] != NULL)
-            target->pages[i] = memcpy(machine_allocate(PAGE_BYTES), source->pages[i], PAGE_BYTES);
+        if ((target->pages[i] = source->pages[i]) != NULL)
+            target->pages[i]->holder_count++;
 }
 
 static uint64_t image_used_pages(const struct disk_image *image)
@@ -151,14 +176,10 @@ static uint64_t image_used_pages(const struct disk_image *image)
 static struct change *change_append(struct disk_file *file, enum change_state state,
                                     const void *data, uint64_t bytes, uint64_t offset)
 {
-    struct change *change = machine_allocate(sizeof *change + (data != NULL ? bytes : 0));
+    struct change *change = must(malloc(sizeof *change + (data != NULL ? bytes : 0)));
 
-    change->state = state;
-    change->number = file->change_count++;
-    change->offset = offset;
-    change->bytes = bytes;
-    change->tear_bytes = 512;
-    change->is_size = data == NULL;
+    *change = (struct change){ .state = state, .number = file->change_count++, .offset = offset,
+                               .bytes = bytes, .tear_bytes = 512, .is_size = data == NULL };
     if (data != NULL)
         memcpy(change->data, data, bytes);
     if (file->first_change == NULL)
@@ -249,14 +270,14 @@ static bool has_room(const struct disk *disk, const struct disk_file *file, uint
 
 static void map_pull_page(struct disk_file *file, struct disk_map *map, uint64_t offset)
 {
-    uint64_t bytes = min_u64(PAGE_BYTES, map->bytes - offset);
-    uint8_t  present[PAGE_BYTES];
+    static const uint8_t zeros[PAGE_BYTES];
+    uint64_t             bytes = min_u64(PAGE_BYTES, map->bytes - offset);
+    const uint8_t       *present = image_look(&file->present, offset / PAGE_BYTES);
 
     if (offset >= file->present.bytes)
         return;
     bytes = min_u64(bytes, file->present.bytes - offset);
-    image_read(&file->present, present, bytes, offset);
-    if (memcmp(present, map->address + offset, bytes) == 0)
+    if (memcmp(present != NULL ? present : zeros, map->address + offset, bytes) == 0)
         return;
     image_write(&file->present, map->address + offset, bytes, offset);
     change_append(file, CHANGE_UNSYNCED, map->address + offset, bytes, offset)->tear_bytes =
@@ -359,7 +380,7 @@ int disk_reserve(struct disk *disk, struct disk_file *file, uint64_t bytes)
         return ENOSPC;
     if (disk->bytes_max != 0) /* without a limit nobody asks which pages are taken */
         for (uint64_t i = 0; i < pages_of(bytes); i++)
-            image_page(&file->present, i);
+            image_page(&file->present, i, false);
     return bytes > file->present.bytes ? disk_resize(disk, file, bytes) : 0;
 }
 
@@ -374,7 +395,7 @@ void disk_flip_bit(struct disk *disk, struct disk_file *file, uint64_t bit)
     image_write(&file->present, &byte, 1, offset);
     map_show(disk, file, &byte, 1, offset);
     if (offset < file->durable.bytes)
-        image_page(&file->durable, offset / PAGE_BYTES)[offset % PAGE_BYTES] ^= mask;
+        image_page(&file->durable, offset / PAGE_BYTES, false)[offset % PAGE_BYTES] ^= mask;
     for (struct change *change = file->first_change; change != NULL; change = change->next)
         if (!change->is_size && offset >= change->offset && offset - change->offset < change->bytes)
             change->data[offset - change->offset] ^= mask;

@@ -49,10 +49,15 @@ char *machine_text(const char *text);
 void  machine_free(void *pointer);
 
 /* ---- files ---- */
+struct disk_page { /* shared by images until one of them writes to it */
+    uint32_t holder_count;
+    uint8_t  bytes[PAGE_BYTES];
+};
+
 struct disk_image {
-    uint8_t **pages; /* NULL: never written */
-    uint64_t  page_count;
-    uint64_t  bytes;
+    struct disk_page **pages; /* NULL: never written */
+    uint64_t           page_count;
+    uint64_t           bytes;
 };
 
 enum change_state {

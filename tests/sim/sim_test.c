@@ -27,6 +27,12 @@ struct plan {
     const char *kept; /* file of runs that failed once */
 };
 
+/* jemalloc reads it when the program starts. A run lives for a fraction of a second in a process of
+ * its own: large pages and no giving back halve its time. */
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:1,thp:always,metadata_thp:always,dirty_decay_ms:-1,"
+                          "muzzy_decay_ms:-1";
+
 static struct run_result total;
 
 /* In a process of its own; false: it failed. */

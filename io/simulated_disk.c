@@ -65,19 +65,24 @@ static void page_release(struct disk_page *page)
         machine_free(page);
 }
 
-/* The bytes of a page, to be written: the image's own. What a whole page held before is not kept. */
+static void image_reach(struct disk_image *image, uint64_t index)
+{
+    uint64_t count = max_u64(index + 1, image->page_count * 2);
+
+    if (index < image->page_count)
+        return;
+    image->pages = machine_resize(image->pages, count * sizeof *image->pages);
+    memset(image->pages + image->page_count, 0,
+           (count - image->page_count) * sizeof *image->pages);
+    image->page_count = count;
+}
+
+/* The bytes of a page, to be written: the image's own. A page that is whole loses what it held. */
 static uint8_t *image_page(struct disk_image *image, uint64_t index, bool is_whole)
 {
     struct disk_page *page, *old;
 
-    if (index >= image->page_count) {
-        uint64_t count = max_u64(index + 1, image->page_count * 2);
-
-        image->pages = machine_resize(image->pages, count * sizeof *image->pages);
-        memset(image->pages + image->page_count, 0,
-               (count - image->page_count) * sizeof *image->pages);
-        image->page_count = count;
-    }
+    image_reach(image, index);
     old = image->pages[index];
     if (old != NULL && old->holder_count == 1)
         return old->bytes;
@@ -92,6 +97,20 @@ static uint8_t *image_page(struct disk_image *image, uint64_t index, bool is_who
     return page->bytes;
 }
 
+/* Zeros, as a new log is filled with: one page for all. True: data was a whole page of them. */
+static bool image_clear_page(struct disk_image *image, uint64_t index, const uint8_t *data)
+{
+    static struct disk_page zeros = { .holder_count = 1 };
+
+    if (data[0] != 0 || memcmp(data, data + 1, PAGE_BYTES - 1) != 0)
+        return false;
+    image_reach(image, index);
+    zeros.holder_count++;
+    page_release(image->pages[index]);
+    image->pages[index] = &zeros;
+    return true;
+}
+
 static void image_write(struct disk_image *image, const uint8_t *data, uint64_t bytes,
                         uint64_t offset)
 {
@@ -100,7 +119,8 @@ static void image_write(struct disk_image *image, const uint8_t *data, uint64_t 
     while (bytes > 0) {
         uint64_t inside = offset % PAGE_BYTES, part = min_u64(bytes, PAGE_BYTES - inside);
 
-        memcpy(image_page(image, offset / PAGE_BYTES, part == PAGE_BYTES) + inside, data, part);
+        if (part < PAGE_BYTES || !image_clear_page(image, offset / PAGE_BYTES, data))
+            memcpy(image_page(image, offset / PAGE_BYTES, part == PAGE_BYTES) + inside, data, part);
         data += part;
         offset += part;
         bytes -= part;

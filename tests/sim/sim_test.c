@@ -1,5 +1,5 @@
 /*
- * sim_test.c: many seeds, each in a process of its own, so that one that fails stops no other.
+ * sim_test.c: many seeds, a few to a process; one that fails is run again in a process of its own.
  *
  *   sim [--seeds N] [--from S] [--operations N] [--faults MASK] [--loud] [--twice]
  *       [--no-shrink]
@@ -17,7 +17,8 @@
 
 #include "tests/sim/machine.h"
 
-#define SECONDS_MAX 120u /* of one seed: only a hang takes so long */
+#define SECONDS_MAX  120u /* of one seed: only a hang takes so long */
+#define TOGETHER_MAX 16u  /* seeds one after another in one process: its memory is warm */
 
 struct plan {
     uint64_t from, seeds;
@@ -94,6 +95,13 @@ static void shrink(struct run_options options)
     (void)run_apart(&options, false, &result);
 }
 
+static void tally(const struct run_result *result)
+{
+    total.operations += result->operations;
+    total.checks += result->checks;
+    total.lives += result->lives;
+}
+
 static bool seed_run(const struct plan *plan, uint64_t seed)
 {
     struct run_options options = { seed, plan->operations, plan->faults, plan->is_loud };
@@ -112,10 +120,79 @@ static bool seed_run(const struct plan *plan, uint64_t seed)
         printf("seed %llu went another way the second time\n", (unsigned long long)seed);
         return false;
     }
-    total.operations += result.operations;
-    total.checks += result.checks;
-    total.lives += result.lives;
+    tally(&result);
     return true;
+}
+
+/* In a process of their own, from one seed on; results go to end. */
+static pid_t together_start(const struct plan *plan, uint64_t seed, uint64_t count, int ends[2])
+{
+    pid_t child;
+
+    fflush(stdout);
+    if (pipe(ends) != 0 || (child = fork()) < 0) {
+        perror("fork");
+        exit(1);
+    }
+    if (child > 0) {
+        close(ends[1]);
+        return child;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        struct run_options options = { seed + i, plan->operations, plan->faults, false };
+        struct run_result  result;
+
+        alarm(SECONDS_MAX);
+        result = machine_run(&options);
+        if (write(ends[1], &result, sizeof result) != (ssize_t)sizeof result)
+            _Exit(1);
+    }
+    fflush(stdout);
+    _Exit(0);
+}
+
+/* Seeds from first on that ended well; one that did not ends the process. */
+static uint64_t together_run(const struct plan *plan, uint64_t seed, uint64_t count,
+                             bool *is_ended_well)
+{
+    struct run_result result;
+    uint64_t          done = 0;
+    int               ends[2], status;
+    pid_t             child = together_start(plan, seed, count, ends);
+
+    for (; done < count && read(ends[0], &result, sizeof result) == (ssize_t)sizeof result; done++)
+        tally(&result);
+    close(ends[0]);
+    while (waitpid(child, &status, 0) != child)
+        ;
+    *is_ended_well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return done;
+}
+
+/* Returns how many failed. */
+static uint64_t seeds_run(const struct plan *plan)
+{
+    bool     is_apart = plan->is_twice || plan->is_loud;
+    uint64_t failures = 0, i = 0;
+
+    while (i < plan->seeds) {
+        uint64_t left = plan->seeds - i, count = left < TOGETHER_MAX ? left : TOGETHER_MAX;
+        bool     is_well = true;
+
+        if (is_apart) {
+            failures += !seed_run(plan, plan->from + i++);
+            continue;
+        }
+        i += together_run(plan, plan->from + i, count, &is_well);
+        if (is_well)
+            continue;
+        failures++;
+        if (i == plan->seeds || seed_run(plan, plan->from + i))
+            printf("at or before seed %llu something failed that needs the seeds before it\n",
+                   (unsigned long long)(plan->from + i));
+        i++;
+    }
+    return failures;
 }
 
 static void plan_read(struct plan *plan, int argc, char **argv)
@@ -192,8 +269,8 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &began);
     if (plan.kept != NULL)
         failures = kept_run(&plan);
-    for (uint64_t i = 0; plan.kept == NULL && i < plan.seeds; i++)
-        failures += !seed_run(&plan, plan.from + i);
+    else
+        failures = seeds_run(&plan);
     clock_gettime(CLOCK_MONOTONIC, &ended);
     printf("%llu seeds from %llu x %u operations: %llu failed; %llu operations ended, %llu lives, "
            "%llu checks, %.1f s\n", (unsigned long long)plan.seeds, (unsigned long long)plan.from,

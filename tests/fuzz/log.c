@@ -31,6 +31,7 @@ struct layout {
     struct fuzz_input *input;
     uint8_t           *ring, *tail;
     uint64_t           ring_at, ring_end, tail_at, number, sequence, previous;
+    bool               is_sealed; /* the life ended in order: it wrote nothing more */
 };
 
 static uint8_t *entry_put(struct layout *layout, uint8_t *at, uint64_t first, uint64_t seed)
@@ -108,6 +109,7 @@ static void group_put(struct layout *layout)
         .durable_group = le64_of(odd == 4 ? fuzz_byte(input) : 0),
         .previous_checksum = le64_of(layout->previous),
     };
+    layout->is_sealed = header->kind == WAL_GROUP_SEAL && log_id == LIFE;
     if (odd == 5)
         header->record_count = le32_of(fuzz_byte(input));
     if (odd == 6)
@@ -158,7 +160,7 @@ static void files_lay_out(struct simulation *simulation, struct fuzz_input *inpu
 
     fuzz_promise(ring != NULL && tail != NULL);
     layout.ring_end = layout.ring_at + RING_BYTES;
-    for (; groups > 0 && fuzz_left(input) > 0; groups--)
+    for (; groups > 0 && fuzz_left(input) > 0 && !layout.is_sealed; groups--)
         group_put(&layout);
     fuzz_patch(input, ring, RING_BYTES);
     fuzz_patch(input, tail, TAIL_BYTES);

@@ -6,16 +6,15 @@ SOURCE's tests.
 """
 import pathlib
 import re
-import subprocess
 import sys
 
-source, build = pathlib.Path(sys.argv[1]), sys.argv[2]
+source, build = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 text = (source / "README.md").read_text()
 section = text.split("## What we promise", 1)[1].split("\n## ", 1)[0]
 rows = [line for line in section.splitlines() if line.startswith("|")][2:]
-listed = subprocess.run(["ctest", "--test-dir", build, "-N"], check=True, capture_output=True,
-                        text=True).stdout
-tests = set(re.findall(r"Test +#\d+: (\S+)", listed))
+tests = set()
+for path in build.rglob("CTestTestfile.cmake"): # asking ctest would overwrite the log of the run
+    tests.update(re.findall(r"^add_test\(\[?=*\[?(\w+)", path.read_text(), re.M))
 functions = set()
 for path in (source / "tests").rglob("*.c"):
     functions.update(re.findall(r"^static void (\w+)\(void \*\*state\)", path.read_text(), re.M))

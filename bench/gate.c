@@ -346,7 +346,14 @@ static uint32_t compare(FILE *stream, const json_t *now, const json_t *before,
 static int baseline_write(const struct gate *gate, json_t *document)
 {
     json_t *build = json_object_get(document, "build");
+    char    folder[PATH_MAX], *slash;
 
+    snprintf(folder, sizeof folder, "%s", gate->baseline);
+    if ((slash = strrchr(folder, '/')) != NULL && slash != folder) {
+        *slash = 0;
+        if (folder_make(folder) != KIWI_OK)
+            return verb_failed("gate");
+    }
     /* The commit is that of the change itself, which is not known yet. */
     json_object_del(build, "commit");
     json_object_del(build, "is_dirty");

@@ -5,8 +5,9 @@ set -euo pipefail
 program=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+# --update makes the folder of the baseline.
 gate() {
-    "$program" bench gate --no-callgrind --only put_durable --baseline "$folder/baseline.json" --dir "$folder/data" "$@"
+    "$program" bench gate --no-callgrind --only put_durable --baseline "$folder/kept/baseline.json" --dir "$folder/data" "$@"
 }
 expect() {
     local wanted=$1 code=0
@@ -26,7 +27,7 @@ grep -q 'allocations.*WORSE' "$folder/out"
 expect 6 --plant=sync
 grep -q 'syncs.*WORSE' "$folder/out"
 expect 2 --plant=nonsense
-echo '{"schema": "another", "version": 1}' >"$folder/baseline.json"
+echo '{"schema": "another", "version": 1}' >"$folder/kept/baseline.json"
 expect 3
-echo '{"schema": ' >"$folder/baseline.json"
+echo '{"schema": ' >"$folder/kept/baseline.json"
 expect 3

@@ -175,12 +175,15 @@ const char *durability_name(enum kiwi_durability durability)
 
 enum kiwi_status durability_parse(const char *text, enum kiwi_durability *out)
 {
+    char hint[80];
+
     for (size_t i = KIWI_DURABLE; i < ARRAY_COUNT(durability_names); i++)
         if (strcmp(durability_names[i], text) == 0) {
             *out = (enum kiwi_durability)i;
             return KIWI_OK;
         }
-    return FAIL(KIWI_INVALID, "durability '%.40s' is none of durable, process, memory", text);
+    return FAIL(KIWI_INVALID, "durability '%.40s' is none of durable, process, memory%s", text,
+                word_suggest("durable process memory", text, hint, sizeof hint));
 }
 
 static const char *const model_names[] = {
@@ -197,12 +200,15 @@ const char *model_name(enum client_model model)
 
 static enum kiwi_status model_parse(const char *text, enum client_model *out)
 {
+    char hint[80];
+
     for (size_t i = 0; i < ARRAY_COUNT(model_names); i++)
         if (strcmp(model_names[i], text) == 0) {
             *out = (enum client_model)i;
             return KIWI_OK;
         }
-    return FAIL(KIWI_INVALID, "client '%.40s' is none of attached, managed, blocking", text);
+    return FAIL(KIWI_INVALID, "client '%.40s' is none of attached, managed, blocking%s", text,
+                word_suggest("attached managed blocking", text, hint, sizeof hint));
 }
 
 static enum kiwi_status number_parse(const char *name, const char *text, uint64_t low,
@@ -249,6 +255,7 @@ static enum kiwi_status property_option(struct bench_options *options, const cha
 static enum kiwi_status workload_option(struct bench_options *options, int id, const char *text)
 {
     uint64_t number = 0;
+    char     hint[80];
 
     switch (id) {
     case 'p':
@@ -279,7 +286,8 @@ static enum kiwi_status workload_option(struct bench_options *options, int id, c
     case FLAG_ARRIVALS:
         options->is_constant = strcmp(text, "constant") == 0;
         if (!options->is_constant && strcmp(text, "poisson") != 0)
-            return FAIL(KIWI_INVALID, "arrivals '%.40s' is neither poisson nor constant", text);
+            return FAIL(KIWI_INVALID, "arrivals '%.40s' is neither poisson nor constant%s", text,
+                        word_suggest("poisson constant", text, hint, sizeof hint));
         return KIWI_OK;
     default:
         assert(false && "an option without meaning");

@@ -10,6 +10,7 @@
 
 #include "bench/presets.h"
 #include "core/base/memory.h"
+#include "workloads/catalogue.h"
 
 #define FILE_BYTES_MAX (1u << 20)
 
@@ -146,12 +147,14 @@ static enum kiwi_status plan_fill(const struct bench_options *options, struct pl
 {
     const struct preset *preset = NULL;
     size_t               count = options->file_count;
+    char                 hint[80];
 
     if (options->preset != NULL) {
         preset = preset_find(options->preset);
         if (preset == NULL)
-            return FAIL(KIWI_INVALID, "preset '%.40s' is none of quick, standard, large",
-                        options->preset);
+            return FAIL(KIWI_INVALID, "preset '%.40s' is none of quick, standard, large%s",
+                        options->preset,
+                        word_suggest("quick standard large", options->preset, hint, sizeof hint));
         count = preset->count;
     }
     assert(count <= PLAN_RUN_COUNT_MAX);

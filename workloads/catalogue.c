@@ -219,11 +219,37 @@ static bool words_contain(const char *words, const char *word)
     return false;
 }
 
+const char *word_suggest(const char *words, const char *given, char *text, size_t text_bytes)
+{
+    char     word[48], nearest[48] = "";
+    uint32_t best = UINT32_MAX;
+
+    for (const char *at = words + strspn(words, " "); *at != 0; at += strspn(at, " ")) {
+        size_t   span = strcspn(at, " ");
+        uint32_t distance;
+
+        snprintf(word, sizeof word, "%.*s", (int)span, at);
+        distance = edit_distance(given, word);
+        /* A beginning of three letters and more is meant, however much is left out. */
+        if (strlen(given) >= 3 && strncmp(word, given, strlen(given)) == 0)
+            distance = distance < 1 ? distance : 1;
+        if (distance < best) {
+            best = distance;
+            memcpy(nearest, word, sizeof nearest);
+        }
+        at += span;
+    }
+    text[0] = 0;
+    if (nearest[0] != 0 && best <= 1 + strlen(given) / 3)
+        snprintf(text, text_bytes, "; did you mean '%s'?", nearest);
+    return text;
+}
+
 /* NULL when the value fits the rule, else what is wrong with it, written to note. */
 static const char *value_fault(const struct property_rule *rule, const char *value, char *note,
                                size_t note_bytes)
 {
-    char  *end = NULL;
+    char  *end = NULL, hint[80];
     double number;
 
     switch (rule->type) {
@@ -232,12 +258,14 @@ static const char *value_fault(const struct property_rule *rule, const char *val
     case PROPERTY_FLAG:
         if (strcasecmp(value, "true") == 0 || strcasecmp(value, "false") == 0)
             return NULL;
-        snprintf(note, note_bytes, "is neither true nor false");
+        snprintf(note, note_bytes, "is neither true nor false%s",
+                 word_suggest("true false", value, hint, sizeof hint));
         return note;
     case PROPERTY_CHOICE:
         if (words_contain(rule->words, value))
             return NULL;
-        snprintf(note, note_bytes, "is none of: %s", rule->words);
+        snprintf(note, note_bytes, "is none of: %s%s", rule->words,
+                 word_suggest(rule->words, value, hint, sizeof hint));
         return note;
     case PROPERTY_COUNT:
     case PROPERTY_NUMBER:
@@ -263,7 +291,7 @@ static const char *value_fault(const struct property_rule *rule, const char *val
 static enum kiwi_status lint_one(struct lint *lint, const struct property *item)
 {
     const struct property_rule *rule = catalogue_find(item->name);
-    char                        place[160], note[160];
+    char                        place[160], note[256];
 
     if (item->line > 0)
         snprintf(place, sizeof place, "%.130s:%u", item->origin, item->line);

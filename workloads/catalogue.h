@@ -39,6 +39,10 @@ const struct property_rule *catalogue_at(size_t index); /* NULL behind the last 
 /* The known name with the least edit distance; NULL when nothing is near. */
 const char *catalogue_nearest(const char *name);
 
+/* "; did you mean 'zipfian'?" for the nearest of words (separated by blanks), written to text and
+ * returned; empty when none is near. */
+const char *word_suggest(const char *words, const char *given, char *text, size_t text_bytes);
+
 /* Single-character insertions, removals, replacements and swaps of neighbours between a and b. */
 uint32_t edit_distance(const char *a, const char *b);
 

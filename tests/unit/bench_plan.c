@@ -153,6 +153,7 @@ static void wrong_inputs_are_told_by_name(void **state)
     static const char *const wrong[][3] = {
         { "no-such-file", NULL, "no-such-file" },
         { "--preset=fast", NULL, "quick, standard, large" },
+        { "--preset=quik", NULL, "did you mean 'quick'?" },
         { "-preadpropotion=1", FILE_OF("a"), "did you mean 'readproportion'" },
         { "-precordcount=0", FILE_OF("a"), "recordcount is not set" },
         { "-poperationcount=0", FILE_OF("a"), "operationcount is not set" },

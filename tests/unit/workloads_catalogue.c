@@ -80,6 +80,35 @@ static void values_are_checked_against_type_and_range(void **state)
     }
 }
 
+static void misspelt_value_names_the_nearest_choice(void **state)
+{
+    static const struct {
+        const char *line, *nearest;
+    } cases[] = {
+        { "requestdistribution=zipfain", "did you mean 'zipfian'?" },
+        { "requestdistribution=zipf", "did you mean 'zipfian'?" },
+        { "requestdistribution=hotspott", "did you mean 'hotspot'?" },
+        { "kiwi.durability=durabel", "did you mean 'durable'?" },
+        { "status=ture", "did you mean 'true'?" },
+        { "requestdistribution=zzzzzzzz", NULL },
+        { "requestdistribution=q", NULL },
+    };
+    struct lint lint;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *wanted = cases[i].nearest != NULL ? cases[i].nearest : "did you mean";
+        char        text[200];
+
+        snprintf(text, sizeof text, "workload=core\n%s\n", cases[i].line);
+        assert_int_equal(linted(text, &lint), KIWI_INVALID);
+        if (lint_has(&lint, LINT_ERROR, wanted) != (cases[i].nearest != NULL))
+            fail_msg("%s: '%s' is %s", cases[i].line, wanted,
+                     cases[i].nearest != NULL ? "missing" : "said");
+        lint_free(&lint);
+    }
+}
+
 static void inherited_and_ignored_and_trimmed_are_told(void **state)
 {
     struct lint lint;
@@ -127,6 +156,7 @@ int main(void)
         cmocka_unit_test(edit_distance_counts_single_changes),
         cmocka_unit_test(misspelt_name_is_an_error_with_the_nearest_one),
         cmocka_unit_test(values_are_checked_against_type_and_range),
+        cmocka_unit_test(misspelt_value_names_the_nearest_choice),
         cmocka_unit_test(inherited_and_ignored_and_trimmed_are_told),
         cmocka_unit_test(workload_class_is_required),
         cmocka_unit_test(names_are_known_once_and_their_defaults_pass_the_linter),

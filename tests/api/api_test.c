@@ -655,6 +655,54 @@ static void strict_reads_return_what_is_durable(void **state)
     assert_int_equal(op.value_bytes, 1);
 }
 
+/* Goal: a get that waits for the device while its key is overwritten leaves nothing old behind.
+ * Method: with cold caches a get and a put of one key are handed in together, without a poll in
+ * between; when both are done, another get must show what was put. */
+static void a_get_under_way_brings_nothing_overwritten_back(void **state)
+{
+    enum { KEYS = 60, ROUNDS = 4 };
+    struct world *world = *state;
+    uint32_t      waited = 0;
+
+    for (uint32_t round = 0; round <= ROUNDS; round++) {
+        for (uint32_t i = 0; i < KEYS; i++) {
+            struct kiwi_op      get, put, *gets[1] = { &get }, *puts[1] = { &put }, *done[2];
+            struct kiwi_explain explain;
+            struct kiwi_buffer  value = { 0 };
+            char                key[16], old[64], new[64];
+            size_t              left = 2;
+
+            snprintf(key, sizeof key, "under%03u", i);
+            snprintf(new, sizeof new, "round %u of %s", round, key);
+            memset(&get, 0, sizeof get);
+            memset(&put, 0, sizeof put);
+            get.verb = KIWI_GET;
+            put.verb = KIWI_PUT;
+            get.key = put.key = slice(key);
+            get.buffer = old;
+            get.buffer_bytes = sizeof old;
+            get.explain = &explain;
+            put.value = slice(new);
+            put.durability = KIWI_MEMORY;
+            check_ok(kiwi_submit(world->context, gets, 1));
+            check_ok(kiwi_submit(world->context, puts, 1));
+            while (left > 0)
+                left -= kiwi_poll(world->context, done, 2, 5000000000u);
+            check_ok(put.status);
+            waited += explain.blocks_read > 0;
+            check_ok(kiwi_get(world->context, slice(key), NULL, &value));
+            assert_int_equal(value.size, strlen(new));
+            assert_memory_equal(value.data, new, value.size);
+            kiwi_buffer_free(&value);
+        }
+        check_ok(kiwi_flush(world->context));
+        check_ok(world_close(world));
+        check_ok(world_open(world)); /* with cold caches */
+    }
+    printf("%u gets waited for the device\n", waited);
+    assert_true(waited > 0);
+}
+
 /* Goal: kiwi_compact ends although writes go on; it covers what was there when it was asked. The
  * bound is many times the data there was. Which runs it takes: tests/unit/compact_pick.c. */
 static void compacting_ends_while_writes_go_on(void **state)
@@ -809,6 +857,7 @@ int main(int argc, char **argv)
         one(statistics_account_for_what_was_done),
         one(wait_durable_covers_everything_before_it),
         one(strict_reads_return_what_is_durable),
+        one(a_get_under_way_brings_nothing_overwritten_back),
         one(compacting_ends_while_writes_go_on),
         one(files_of_dropped_tables_go_when_few_writes_come),
         one(scans_make_one_run_of_many),

@@ -616,7 +616,8 @@ static void job_end(struct shard *shard, struct running_job *running)
 }
 
 /* What readers would like merged that write amplification alone would leave: counted as debt, so
- * that whoever waits for background work waits for all of it. */
+ * that whoever waits for background work waits for all of it. What scans have paid for is none: it
+ * is looked at when they come, and may have become due after the last of them was. */
 uint64_t background_left_bytes(const struct shard *shard)
 {
     struct compaction_plan plan = { 0 };
@@ -626,6 +627,7 @@ uint64_t background_left_bytes(const struct shard *shard)
     if (shard->debt_bytes > 0)
         return shard->debt_bytes;
     pick.is_idle = true;
+    pick.scan_cost_ns = 0;
     compaction_pick(version, &pick, &plan);
     return plan.reason == COMPACTION_NONE ? 0 : version_level_bytes(version, plan.source_level);
 }

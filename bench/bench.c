@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/options.h"
 #include "bench/plan.h"
 #include "bench/progress.h"
@@ -140,6 +141,10 @@ static void command_write(int argc, char **argv, const struct bench_options *opt
         word_append(text, bytes, argv[i]);
     if (!options->has_seed) {
         snprintf(number, sizeof number, "--seed=%llu", (unsigned long long)plan->seed);
+        word_append(text, bytes, number);
+    }
+    if (options->is_kill_checking && !options->has_kill_seed) {
+        snprintf(number, sizeof number, "--kill-seed=%llu", (unsigned long long)options->kill_seed);
         word_append(text, bytes, number);
     }
     if (options->threads == 0) {
@@ -289,6 +294,8 @@ int bench_command(int argc, char **argv)
         exit_code = exit_of_status(status);
         goto end;
     }
+    if (options.is_kill_checking && !options.has_kill_seed)
+        options.kill_seed = clock_monotonic_ns() % 1000000;
     command_write(argc, argv, &options, plan, command, sizeof command);
     if (!options.is_quiet && !options.is_json)
         notes_print(plan);

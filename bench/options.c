@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/kill.h"
 #include "workloads/catalogue.h"
 
 enum flag_id {
@@ -15,7 +16,7 @@ enum flag_id {
     FLAG_DURABILITY, FLAG_LOAD_DURABILITY, FLAG_MEMORY, FLAG_DIR, FLAG_RESULTS, FLAG_SUITE,
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
     FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP, FLAG_IO_BACKEND,
-    FLAG_NO_STATISTICS, FLAG_JSON,
+    FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
 };
 
 struct flag {
@@ -49,6 +50,9 @@ static const struct flag flags[] = {
     { FLAG_TARGET, "target", "RATE", "open loop: operations a second over all threads" },
     { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, with --target" },
     { FLAG_NO_VERIFY, "no-verify", NULL, "do not check what reads return" },
+    { FLAG_KILL_CHECK, "kill-check", NULL, "first kill the engine under load: is all kept?" },
+    { FLAG_KILL_ROUNDS, "kill-rounds", "N", "kills, each after up to 1 s of load (3)" },
+    { FLAG_KILL_SEED, "kill-seed", "N", "seed of their moments (new each time, printed)" },
     { FLAG_IN_ORDER, "in-order", NULL, "run files as given, inserting ones not last" },
     { FLAG_KEEP, "keep", NULL, "leave the data behind" },
     { FLAG_IO_BACKEND, "io-backend", "NAME", "uring (default) or posix" },
@@ -332,6 +336,15 @@ static enum kiwi_status engine_option(struct bench_options *options, int id, con
 static enum kiwi_status option_set(struct bench_options *options, int id, const char *text)
 {
     switch (id) {
+    case FLAG_KILL_CHECK:
+        options->is_kill_checking = true;
+        return KIWI_OK;
+    case FLAG_KILL_ROUNDS:
+        options->is_kill_checking = true;
+        return small_parse("kill-rounds", text, KILL_ROUND_COUNT_MAX, &options->kill_rounds);
+    case FLAG_KILL_SEED:
+        options->is_kill_checking = options->has_kill_seed = true;
+        return number_parse("kill-seed", text, 0, UINT64_MAX, &options->kill_seed);
     case FLAG_PRESET:
         options->preset = text;
         return KIWI_OK;
@@ -406,6 +419,9 @@ static enum kiwi_status options_check(struct bench_options *options)
                         options->engine, model_name(options->model));
         options->model = CLIENT_BLOCKING;
     }
+    if (options->is_kill_checking && !engine_find(options->engine)->keeps_data)
+        return FAIL(KIWI_INVALID, "engine %s keeps nothing: there is nothing to --kill-check",
+                    options->engine);
     if (options->preset == NULL && options->file_count == 0)
         return FAIL(KIWI_INVALID, "no workload file and no --preset");
     if (options->preset != NULL && options->file_count > 0)
@@ -429,6 +445,7 @@ enum kiwi_status bench_options_parse(int argc, char **argv, struct bench_options
         .warm_share = 0.1,
         .drain_seconds = 60,
         .is_verifying = true,
+        .kill_rounds = 3,
     };
     out->engine = engine_find("kiwi") != NULL ? "kiwi" : "null";
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)

@@ -36,6 +36,10 @@ struct bench_options {
     bool                 is_constant;            /* arrivals one every 1/target; else Poisson */
     bool                 is_verifying;
     bool                 has_no_statistics;
+    bool                 is_kill_checking;
+    uint32_t             kill_rounds;
+    uint64_t             kill_seed;
+    bool                 has_kill_seed;
     bool                 is_json, is_quiet, is_keeping, is_in_order;
     bool                 is_help;
     struct properties    overrides;              /* -p, --records, ...; owned */

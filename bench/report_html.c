@@ -167,6 +167,7 @@ enum kiwi_status report_html_write(const char *path, const struct story *story,
                     strerror(errno));
     html_head_write(file, result_text(story->result->document, "id"));
     header_write(file, story, other);
+    report_notes(file, story);
     cards_write(file, story);
     fputs("<div class=\"charts\">\n", file);
     report_time_charts(file, story, other);

@@ -20,6 +20,7 @@ void html_head_write(FILE *file, const char *title);
 MUST_USE enum kiwi_status html_tail_write(FILE *file, const char *path, const json_t *document);
 
 /* The parts. */
+void report_notes(FILE *file, const struct story *story);
 void report_time_charts(FILE *file, const struct story *story, const struct story *other);
 void report_engine_charts(FILE *file, const struct story *story);
 void report_tables(FILE *file, const struct story *story, const struct story *other);

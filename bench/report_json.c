@@ -327,6 +327,30 @@ static json_t *settings_json(const struct suite *suite)
     return object;
 }
 
+static json_t *kills_json(const struct suite *suite)
+{
+    json_t *array = json_array();
+
+    for (uint32_t i = 0; i < suite->kill_count; i++) {
+        const struct kill_result *kill = &suite->kills[i];
+        json_t                   *object = json_object(), *named = json_array();
+
+        for (uint32_t j = 0; j < min_u64(kill->violation_count, KILL_NAMED_MAX); j++)
+            json_array_append_new(named, json_string(kill->violations[j]));
+        put(object, "durability", json_string(durability_name(kill->durability)));
+        put(object, "seed", integer(kill->seed));
+        put(object, "kills", integer(kill->round_count));
+        put(object, "kills_while_opening", integer(kill->kills_opening));
+        put(object, "acknowledged_writes", integer(kill->acknowledged));
+        put(object, "records_read", integer(kill->records_checked));
+        put(object, "violation_count", integer(kill->violation_count));
+        put(object, "violations", named);
+        put(object, "seconds", json_real(kill->seconds));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
 json_t *report_json(const struct suite *suite, const char *id, const char *command, int exit_code)
 {
     json_t *object = json_object(), *phases = json_array();
@@ -355,6 +379,7 @@ json_t *report_json(const struct suite *suite, const char *id, const char *comma
     for (uint32_t i = 0; i < suite->phase_count; i++)
         json_array_append_new(phases, phase_json(&suite->phases[i]));
     put(object, "phases", phases);
+    put(object, "kill_checks", kills_json(suite));
     put(object, "correctness",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "values_read",
                   (json_int_t)suite->verified, "values_wrong", (json_int_t)suite->wrong,

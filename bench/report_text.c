@@ -313,15 +313,17 @@ void report_phase(FILE *stream, const struct suite *suite, const struct suite_ph
     const struct phase_result *result = &phase->result;
     char                       rate[16];
 
-    (void)suite;
-    fprintf(stream, "\n%s: %s ops/s   %" PRIu64 " operations in %.3f s%s   %s   (warm-up %.2f s)\n",
+    fprintf(stream,
+            "\n%s: %s ops/s   %" PRIu64 " operations in %.3f s%s   %s%s   (warm-up %.2f s)\n",
             result->name,
             rate_text(ratio((double)result->totals.operations, result->seconds), rate, sizeof rate),
             result->totals.operations, result->seconds,
             result->is_partial      ? ", PARTIAL"
             : result->was_timed_out ? ", time limit"
                                     : "",
-            durability_name(phase->durability), result->warm_seconds);
+            durability_name(phase->durability),
+            suite_is_kill_checked(suite, phase->durability) ? ", kill-checked" : "",
+            result->warm_seconds);
     if (result->totals.rows > 0)
         fprintf(stream, "%s rows/s scanned\n",
                 rate_text(ratio((double)result->totals.rows, result->seconds), rate, sizeof rate));
@@ -380,11 +382,34 @@ static void summary_rows(FILE *stream, const struct suite *suite)
     }
 }
 
+static void kill_lines(FILE *stream, const struct suite *suite)
+{
+    for (uint32_t i = 0; i < suite->kill_count; i++) {
+        const struct kill_result *kill = &suite->kills[i];
+
+        fprintf(stream,
+                "kills     %s: %u of the process under load (%u while opening), seed %" PRIu64
+                ":\n          %" PRIu64 " acknowledged writes, %" PRIu64
+                " records read back, %" PRIu64 " broken promises\n",
+                durability_name(kill->durability), kill->round_count, kill->kills_opening,
+                kill->seed, kill->acknowledged, kill->records_checked, kill->violation_count);
+        for (uint32_t j = 0; j < min_u64(kill->violation_count, KILL_NAMED_MAX); j++)
+            fprintf(stream, "LOST      %s\n", kill->violations[j]);
+        if (kill->violation_count > KILL_NAMED_MAX)
+            fprintf(stream, "          and %" PRIu64 " more\n",
+                    kill->violation_count - KILL_NAMED_MAX);
+    }
+}
+
 void report_summary(FILE *stream, const struct suite *suite, const char *folder,
                     const char *command)
 {
-    summary_rows(stream, suite);
-    if (!suite->class->keeps_data || !suite->options->is_verifying)
+    if (suite->phase_count > 0)
+        summary_rows(stream, suite);
+    kill_lines(stream, suite);
+    if (suite->phase_count == 0)
+        fprintf(stream, "checked   nothing else: no number was measured\n");
+    else if (!suite->class->keeps_data || !suite->options->is_verifying)
         fprintf(stream, "\nchecked   nothing: reads were not verified\n");
     else
         fprintf(stream,

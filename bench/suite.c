@@ -65,6 +65,29 @@ static enum kiwi_durability strictest_durability(const struct plan *plan,
     return strictest;
 }
 
+struct engine_options suite_engine_options(const struct suite *suite, const struct plan_run *first,
+                                           const char *path)
+{
+    const struct bench_options *options = suite->options;
+    const struct workload      *workload = &first->workload;
+
+    return (struct engine_options){
+        .directory = path,
+        .memory_bytes = options->memory_bytes,
+        .shard_count = options->shards,
+        .thread_count = suite->plan->thread_count,
+        .depth = suite->plan->depth,
+        .model = options->model,
+        .durability = strictest_durability(suite->plan, first),
+        .io_backend = options->io_backend,
+        .must_be_new = true,
+        .has_no_statistics = options->has_no_statistics,
+        .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2,
+        .data_bytes = (workload->insert_count + workload_expected_inserts(workload))
+                    * record_bytes(workload),
+    };
+}
+
 static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run *run,
                                      struct dataset *dataset)
 {
@@ -73,8 +96,6 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
     const struct workload      *workload = &run->workload;
     uint64_t record_max = workload->insert_start + workload->insert_count
                         + workload_expected_inserts(workload) + 1;
-    uint64_t data_bytes = (workload->insert_count + workload_expected_inserts(workload))
-                        * record_bytes(workload);
 
     TRY(data_folder_wipe(options->directory));
     data_folder_path(options->directory, dataset->path, sizeof dataset->path);
@@ -82,21 +103,9 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
     TRY(tracked_open(record_max, SAMPLE_COUNT, &dataset->tracked));
     TRY(value_pool_open(plan->seed, plan->value_bytes_max, &dataset->values));
     TRY(crew_open(
-        &(struct crew_options){
-            .class = suite->class,
-            .engine = { .directory = dataset->path,
-                        .memory_bytes = options->memory_bytes,
-                        .shard_count = options->shards,
-                        .thread_count = plan->thread_count,
-                        .depth = plan->depth,
-                        .model = options->model,
-                        .durability = strictest_durability(plan, run),
-                        .io_backend = options->io_backend,
-                        .must_be_new = true,
-                        .has_no_statistics = options->has_no_statistics,
-                        .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2,
-                        .data_bytes = data_bytes },
-            .value_bytes_max = plan->value_bytes_max },
+        &(struct crew_options){ .class = suite->class,
+                                .engine = suite_engine_options(suite, run, dataset->path),
+                                .value_bytes_max = plan->value_bytes_max },
         &dataset->crew));
     suite->dataset_count++;
     suite->open_seconds += crew_open_seconds(dataset->crew);
@@ -276,6 +285,8 @@ enum kiwi_status suite_run(struct suite *suite)
     TRY(data_folder_claim(suite->options->directory));
     machine_read(&suite->machine, suite->options->directory);
     utc_write(suite->start, sizeof suite->start, false);
+    if (suite->options->is_kill_checking)
+        status = suite_kill_check(suite);
     while (at < suite->plan->count && status == KIWI_OK && !is_over(suite))
         status = dataset_run(suite, &at);
     if (status != KIWI_OK && suite->status == KIWI_OK) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bench/crew.h"
+#include "bench/kill.h"
 #include "bench/machine.h"
 #include "bench/plan.h"
 
@@ -36,6 +37,8 @@ struct suite {
     uint32_t           dataset_count;
     uint64_t           sampled, sampled_missing, sampled_wrong; /* verification of samples */
     uint64_t           verified, missing, wrong;                /* reads of all phases */
+    struct kill_result kills[KIWI_PROCESS + 1];  /* kill checks made, one a durability */
+    uint32_t           kill_count;
     char               engine_settings[320], io_backend[16], io_features[160];
     uint32_t           shard_count;
     enum kiwi_status   status;            /* of the error that ended it */
@@ -49,5 +52,13 @@ struct suite {
 /* Fills the rest of suite. KIWI_OK also when it was cut short; is_partial and status say so. */
 MUST_USE enum kiwi_status suite_run(struct suite *suite);
 void                      suite_free(struct suite *suite);
+/* How the data set that starts with first is opened. */
+struct engine_options suite_engine_options(const struct suite *suite, const struct plan_run *first,
+                                           const char *path);
+/* Every durability that the plan's writes ask for, by kill.h, before any number is measured; the
+ * data folder is claimed. KIWI_CORRUPT: a promise was broken. */
+MUST_USE enum kiwi_status suite_kill_check(struct suite *suite);
+/* That durability was checked and held. */
+bool suite_is_kill_checked(const struct suite *suite, enum kiwi_durability durability);
 /* Now, as 2026-01-31T23:59:59Z; with compact, as 20260131T235959Z. */
 void utc_write(char *text, size_t bytes, bool is_compact);

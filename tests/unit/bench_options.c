@@ -122,6 +122,7 @@ static void wrong_usage_is_told_in_one_line(void **state)
         { "--threads=0", "file", "outside 1 to 1024" },
         { "--depth=5000", "file", "outside 1 to 4096" },
         { "--engine=oracle", "file", "none of" },
+        { "--kill-rounds=0", "file", "outside 1 to 100" },
         { "-pnovalue", "file", "NAME=VALUE" },
         { "--suite=A b", "file", "small letters" },
         { "--warm-up=-1", "file", "outside" },
@@ -138,6 +139,8 @@ static void wrong_usage_is_told_in_one_line(void **state)
             fail_msg("%s: %s", wrong[i][0], fail_text());
         bench_options_free(&options);
     }
+    assert_int_equal(parse(&options, "--engine=null", "--kill-check", "file", NULL), KIWI_INVALID);
+    assert_non_null(strstr(fail_text(), "keeps nothing"));
     assert_int_equal(parse(&options, "--client=blocking", "--depth=4", "file", NULL), KIWI_INVALID);
     bench_options_free(&options);
 }

@@ -17,7 +17,8 @@ enum { PATH_BYTES_MAX = 512, LATENCY_NS_DEFAULT = 50000, CLOCK_READ_NS = 20 };
 static uint64_t machine_now_ns(struct io *io)
 {
     /* Reading takes time too: a loop that waits by looking at the clock ends. */
-    return simulation_of(io)->now_ns += CLOCK_READ_NS;
+    simulation_tick(simulation_of(io), CLOCK_READ_NS);
+    return simulation_of(io)->now_ns;
 }
 
 static uint64_t machine_random(struct io *io)
@@ -27,66 +28,7 @@ static uint64_t machine_random(struct io *io)
 
 static uint64_t machine_wall_clock_ns(struct io *io)
 {
-    return 1700000000ull * 1000000000ull + simulation_of(io)->now_ns;
-}
-
-uint64_t simulation_latency_ns(struct simulation *simulation, unsigned kinds, uint64_t bytes)
-{
-    enum { BYTES_PER_NS = 2, SLOW_ONE_IN = 64, SLOW_FACTOR = 20 };
-    uint64_t mean = simulation->options.latency_ns;
-    uint64_t latency = mean / 4 + chance_below(&simulation->chance_faults, mean * 3 / 2 + 1);
-
-    if ((kinds & OPERATION_SYNC) != 0)
-        latency += mean;
-    if (chance_below(&simulation->chance_faults, SLOW_ONE_IN) == 0)
-        latency *= SLOW_FACTOR;
-    return latency + bytes / BYTES_PER_NS;
-}
-
-static int error_of_status(enum kiwi_status status)
-{
-    return status == KIWI_FULL ? ENOSPC : EIO;
-}
-
-static int planned_failure(struct simulation *simulation, unsigned kinds)
-{
-    if (simulation->fail_at == 0)
-        return 0;
-    if (simulation->operation_count == simulation->fail_at) {
-        simulation->fail_kinds = kinds;
-        return error_of_status(simulation->fail_status);
-    }
-    if (simulation->operation_count > simulation->fail_at && simulation->fail_is_sticky
-        && (kinds & simulation->fail_kinds) != 0)
-        return error_of_status(simulation->fail_status);
-    return 0;
-}
-
-int simulation_step(struct simulation *simulation, unsigned kinds)
-{
-    const struct simulation_options *options = &simulation->options;
-    int                              error;
-
-    simulation->is_last_breath = false;
-    if (simulation->is_stopped)
-        return FAILURE_STOPPED;
-    simulation->operation_count++;
-    if (simulation->stop_at != 0 && simulation->operation_count >= simulation->stop_at) {
-        simulation->is_stopped = true;
-        simulation->is_last_breath = true;
-        return FAILURE_STOPPED;
-    }
-    error = planned_failure(simulation, kinds);
-    if (error != 0)
-        return error;
-    if (((kinds & OPERATION_READ) != 0
-         && chance_hits(&simulation->chance_faults, options->read_error_per_million))
-        || ((kinds & OPERATION_WRITE) != 0
-            && chance_hits(&simulation->chance_faults, options->write_error_per_million))
-        || ((kinds & OPERATION_SYNC) != 0
-            && chance_hits(&simulation->chance_faults, options->sync_error_per_million)))
-        return EIO;
-    return 0;
+    return simulation_of(io)->wall_ns + simulation_of(io)->now_ns;
 }
 
 int simulation_check(const struct simulation *simulation, const struct io_file *file)
@@ -102,95 +44,12 @@ int simulation_check(const struct simulation *simulation, const struct io_file *
 /* A blocking operation: counted, and the clock moves on. */
 static int step_blocking(struct simulation *simulation, unsigned kinds, uint64_t bytes)
 {
-    simulation->now_ns += simulation_latency_ns(simulation, kinds, bytes);
+    struct delay delay = simulation_delay(simulation);
+
+    /* Nobody else can do anything meanwhile: other events are a matter of time. */
+    simulation_tick(simulation, simulation_latency_ns(simulation, kinds, bytes) + delay.ns
+                                    + delay.events * simulation->options.latency_ns);
     return simulation_step(simulation, kinds);
-}
-
-/* ---- transfers with faults ---- */
-
-/* Offset of another page of the same file: where a misdirected transfer goes. */
-static uint64_t misdirected(struct simulation *simulation, const struct disk_file *file,
-                            uint64_t bytes, uint64_t offset)
-{
-    uint64_t pages = file->present.bytes / PAGE_BYTES, before = offset % PAGE_BYTES;
-
-    if (pages * PAGE_BYTES < before + bytes + PAGE_BYTES)
-        return offset;
-    return before
-         + chance_below(&simulation->chance_faults, pages - (before + bytes) / PAGE_BYTES)
-               * PAGE_BYTES;
-}
-
-int simulated_write(struct simulation *simulation, struct simulated_file *file, const void *data,
-                    uint64_t bytes, uint64_t offset, int error)
-{
-    struct chance *chance = &simulation->chance_faults;
-
-    if (error == FAILURE_STOPPED) {
-        /* Whether it reached the disk is for the crash to decide. */
-        if (file->file != NULL)
-            disk_write(&simulation->disk, file->file, data, bytes, offset, CHANGE_IN_FLIGHT);
-        return error;
-    }
-    if (error != 0) {
-        /* A write that failed may have left any part of itself. */
-        uint64_t part = chance_below(chance, bytes / 512 + 1) * 512;
-        int      ignored = disk_write(&simulation->disk, file->file, data, part, offset,
-                                      CHANGE_UNSYNCED);
-        (void)ignored;
-        return error;
-    }
-    if (chance_hits(chance, simulation->options.lost_write_per_million)) {
-        uint8_t nothing[PAGE_BYTES];
-
-        /* The disk says yes and keeps the old bytes; a file never grows by a lost write. */
-        if (offset + PAGE_BYTES <= file->file->present.bytes
-            && disk_read(&simulation->disk, file->file, nothing, PAGE_BYTES, offset) == 0)
-            return disk_write(&simulation->disk, file->file, nothing, PAGE_BYTES, offset,
-                              CHANGE_UNSYNCED);
-    }
-    if (chance_hits(chance, simulation->options.misdirected_write_per_million))
-        offset = misdirected(simulation, file->file, bytes, offset);
-    return disk_write(&simulation->disk, file->file, data, bytes, offset, CHANGE_UNSYNCED);
-}
-
-int simulated_read(struct simulation *simulation, struct simulated_file *file, void *buffer,
-                   uint64_t bytes, uint64_t offset, int error)
-{
-    struct chance *chance = &simulation->chance_faults;
-    uint64_t       from = offset;
-
-    if (error != 0)
-        return error;
-    if (chance_hits(chance, simulation->options.misdirected_read_per_million)
-        && offset + bytes <= file->file->present.bytes)
-        from = misdirected(simulation, file->file, bytes, offset);
-    if (from + bytes > file->file->present.bytes)
-        from = offset;
-    error = disk_read(&simulation->disk, file->file, buffer, bytes, from);
-    if (error == 0 && chance_hits(chance, simulation->options.bit_flip_per_million)) {
-        uint64_t bit = chance_below(chance, bytes * 8);
-
-        ((uint8_t *)buffer)[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    }
-    return error;
-}
-
-int simulated_sync(struct simulation *simulation, struct simulated_file *file, uint64_t number,
-                   int error)
-{
-    if (error == FAILURE_STOPPED)
-        return error;
-    if (file->directory != NULL) {
-        if (error == 0)
-            disk_directory_sync(&simulation->disk, file->directory);
-        return error;
-    }
-    if (error == 0)
-        disk_sync(&simulation->disk, file->file, number);
-    else
-        disk_sync_fail(file->file, number, &simulation->chance_faults);
-    return error;
 }
 
 /* ---- paths and handles ---- */
@@ -706,6 +565,7 @@ static void options_set(struct simulation *simulation, const struct simulation_o
     if (simulation->options.latency_ns == 0)
         simulation->options.latency_ns = LATENCY_NS_DEFAULT;
     simulation->disk.bytes_max = options->disk_bytes;
+    simulation->disk.keeps_past |= options->stale_read_per_million != 0;
 }
 
 static struct simulation *simulation_new(const struct simulation_options *options)
@@ -718,6 +578,7 @@ static struct simulation *simulation_new(const struct simulation_options *option
     io_init(&simulation->base, &machine_methods, features);
     simulation->life = 1;
     simulation->now_ns = 1000000000;
+    simulation->wall_ns = WALL_CLOCK_NS;
     seed_set(simulation, options->seed);
     options_set(simulation, options);
     return simulation;
@@ -758,6 +619,19 @@ void simulation_set(struct simulation *simulation, const struct simulation_optio
     if (options->seed != simulation->options.seed)
         seed_set(simulation, options->seed);
     options_set(simulation, options);
+    for (struct io_queue *queue = simulation->base.queues;
+         queue != NULL && options->stuck_request_per_million == 0; queue = queue->next)
+        simulated_queue_free_stuck(queue);
+}
+
+uint64_t simulation_now_ns(const struct simulation *simulation)
+{
+    return simulation->now_ns;
+}
+
+uint64_t simulation_jumped_ns(const struct simulation *simulation)
+{
+    return simulation->jumped_ns;
 }
 
 uint64_t simulation_operations(const struct simulation *simulation)
@@ -769,6 +643,11 @@ void simulation_stop_at(struct simulation *simulation, uint64_t n)
 {
     simulation->stop_at = n;
     simulation->is_stopped = n != 0 && simulation->operation_count >= n;
+}
+
+void simulation_stick_at(struct simulation *simulation, uint64_t n)
+{
+    simulation->stick_at = n;
 }
 
 void simulation_fail_at(struct simulation *simulation, uint64_t n, enum kiwi_status status,
@@ -792,6 +671,7 @@ static void process_end(struct simulation *simulation)
     simulation->is_stopped = false;
     simulation->stop_at = 0;
     simulation->fail_at = 0;
+    simulation->stick_at = 0;
 }
 
 void simulation_crash(struct simulation *simulation)

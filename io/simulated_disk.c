@@ -368,6 +368,40 @@ int disk_read(struct disk *disk, struct disk_file *file, void *buffer, uint64_t 
     return 0;
 }
 
+void disk_look(const struct disk_file *file, void *buffer, uint64_t bytes, uint64_t offset)
+{
+    image_read(&file->present, buffer, bytes, offset);
+}
+
+bool disk_read_past(const struct disk_file *file, void *buffer, uint64_t bytes, uint64_t offset)
+{
+    uint8_t *old = machine_allocate(bytes);
+    bool     is_other;
+
+    image_read(&file->past, old, bytes, offset);
+    is_other = memcmp(old, buffer, bytes) != 0;
+    memcpy(buffer, old, bytes);
+    machine_free(old);
+    return is_other;
+}
+
+/* Pages that are about to be written: what they hold is their past, unless an older one stays. */
+static void past_keep(struct disk_file *file, uint64_t bytes, uint64_t offset)
+{
+    uint64_t first = offset / PAGE_BYTES, final = (offset + bytes - 1) / PAGE_BYTES;
+
+    for (uint64_t i = first; i <= final && i < file->present.page_count; i++) {
+        struct disk_page *page = file->present.pages[i];
+
+        image_reach(&file->past, i);
+        if (page == NULL || (file->past.pages[i] != NULL && file->change_count % 3 == 0))
+            continue;
+        page->holder_count++;
+        page_release(file->past.pages[i]);
+        file->past.pages[i] = page;
+    }
+}
+
 int disk_write(struct disk *disk, struct disk_file *file, const void *data, uint64_t bytes,
                uint64_t offset, enum change_state state)
 {
@@ -380,6 +414,8 @@ int disk_write(struct disk *disk, struct disk_file *file, const void *data, uint
     if (!has_room(disk, file, offset, bytes))
         return ENOSPC;
     disk_pull(file, disk, offset, bytes);
+    if (disk->keeps_past)
+        past_keep(file, bytes, offset);
     image_write(&file->present, data, bytes, offset);
     map_show(disk, file, data, bytes, offset);
     change_append(file, state, data, bytes, offset);
@@ -438,6 +474,7 @@ static void file_free(struct disk_file *file)
         change_drop_first(file);
     image_free(&file->present);
     image_free(&file->durable);
+    image_free(&file->past);
     machine_free(file);
 }
 

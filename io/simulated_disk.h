@@ -89,6 +89,7 @@ struct disk_file {
     uint32_t          holder_count; /* names in both trees, name changes, handles */
     uint32_t          user_count;   /* present names and handles: it uses space */
     struct disk_image present, durable;
+    struct disk_image past;           /* what pages held before some earlier write, if kept */
     struct change    *first_change, *final_change;
     uint64_t          change_count;
     const void       *lock_holder;
@@ -120,6 +121,7 @@ struct disk {
     struct name_table   present, durable;
     struct name_change *first_change, *final_change;
     uint64_t            bytes_max; /* 0: no limit */
+    bool                keeps_past;
 };
 
 void disk_open(struct disk *disk);
@@ -132,6 +134,10 @@ uint64_t disk_used_bytes(const struct disk *disk);
 
 int  disk_read(struct disk *disk, struct disk_file *file, void *buffer, uint64_t bytes,
                uint64_t offset);
+/* What is there, zeros beyond the end. */
+void disk_look(const struct disk_file *file, void *buffer, uint64_t bytes, uint64_t offset);
+/* Older bytes of this place, as long as the file keeps its past. False: there are no other. */
+bool disk_read_past(const struct disk_file *file, void *buffer, uint64_t bytes, uint64_t offset);
 int  disk_write(struct disk *disk, struct disk_file *file, const void *data, uint64_t bytes,
                 uint64_t offset, enum change_state state);
 int  disk_resize(struct disk *disk, struct disk_file *file, uint64_t bytes);

@@ -15,6 +15,8 @@
 struct flight {
     struct io_request *request;
     uint64_t           due_ns;
+    uint64_t           due_event;     /* stuck before the machine has had so many */
+    uint64_t           operation;     /* simulation_stick_at may name it */
     uint64_t           change_number; /* IO_SYNC: it covers the changes below */
     int                error;         /* met at the end */
     uint32_t           part_bytes;    /* of a transfer, what this try moves */
@@ -64,6 +66,7 @@ static void flight_send(struct simulated_queue *queue, struct flight *flight)
     struct simulation *simulation = simulation_of(queue->base.io);
     struct io_request *request = flight->request;
     struct disk_file  *file = NULL;
+    struct delay       delay;
     uint32_t           left = request->bytes - request_state(request)->bytes_done;
 
     if (request->file != NULL)
@@ -71,15 +74,27 @@ static void flight_send(struct simulated_queue *queue, struct flight *flight)
     flight->is_sent = true;
     flight->part_bytes = left;
     if (left > 512 && chance_hits(&simulation->chance_faults,
-                                  simulation->options.short_transfer_per_million))
+                                  simulation->options.short_transfer_per_million)) {
+        simulation->counts[SIMULATED_SHORT]++;
         flight->part_bytes = 512 * (uint32_t)(1 + chance_below(&simulation->chance_faults,
                                                                (left - 1) / 512));
+    }
     flight->error = simulation_step(simulation, kinds_of(request));
+    flight->operation = simulation->operation_count;
     if (file != NULL && request->verb == IO_SYNC)
         disk_pull(file, &simulation->disk, 0, UINT64_MAX); /* bytes stored before belong to it */
     flight->change_number = file != NULL ? file->change_count : 0;
     flight->due_ns = simulation->now_ns
                    + simulation_latency_ns(simulation, kinds_of(request), flight->part_bytes);
+    delay = simulation_delay(simulation);
+    flight->due_ns += delay.ns;
+    flight->due_event = delay.events != 0 ? simulation->event_count + delay.events : 0;
+}
+
+static bool is_stuck(const struct simulation *simulation, const struct flight *flight)
+{
+    return flight->due_event > simulation->event_count
+        || (simulation->stick_at != 0 && flight->operation == simulation->stick_at);
 }
 
 static bool is_dead(const struct simulated_queue *queue)
@@ -180,12 +195,14 @@ static void flights_finish_due(struct simulated_queue *queue)
         uint32_t earliest = UINT32_MAX;
 
         for (uint32_t i = 0; i < queue->flight_count; i++)
-            if ((is_dead(queue) || queue->flights[i].due_ns <= simulation->now_ns)
+            if ((is_dead(queue) || (queue->flights[i].due_ns <= simulation->now_ns
+                                    && !is_stuck(simulation, &queue->flights[i])))
                 && (earliest == UINT32_MAX
                     || queue->flights[i].due_ns < queue->flights[earliest].due_ns))
                 earliest = i;
         if (earliest == UINT32_MAX)
             return;
+        simulation->event_count++;
         if (!flight_finish(queue, &queue->flights[earliest]))
             continue;
         queue->flight_count--;
@@ -206,7 +223,8 @@ uint64_t simulated_next_due_ns(struct simulation *simulation)
         if (queue->life != simulation->life)
             continue;
         for (uint32_t i = 0; i < queue->flight_count; i++)
-            due_ns = min_u64(due_ns, queue->flights[i].due_ns);
+            if (!is_stuck(simulation, &queue->flights[i]))
+                due_ns = min_u64(due_ns, queue->flights[i].due_ns);
     }
     return due_ns;
 }
@@ -220,16 +238,16 @@ static void clock_advance(struct simulation *simulation, uint64_t timeout_ns)
     uint64_t until_ns;
 
     if (timeout_ns == 0) {
-        simulation->now_ns += CALL_NS;
+        simulation_tick(simulation, CALL_NS);
         return;
     }
     until_ns = timeout_ns > UINT64_MAX - simulation->now_ns ? UINT64_MAX
                                                             : simulation->now_ns + timeout_ns;
     until_ns = min_u64(until_ns, due_ns);
     if (until_ns == UINT64_MAX || until_ns <= simulation->now_ns)
-        simulation->now_ns += CALL_NS; /* nothing would ever end this wait: return early */
+        simulation_tick(simulation, CALL_NS); /* nothing would ever end this wait: return early */
     else
-        simulation->now_ns = until_ns;
+        simulation_tick(simulation, until_ns - simulation->now_ns);
 }
 
 uint32_t simulated_queue_poll(struct io_queue *base, uint64_t timeout_ns)
@@ -237,6 +255,7 @@ uint32_t simulated_queue_poll(struct io_queue *base, uint64_t timeout_ns)
     struct simulated_queue *queue = simulated_queue_of(base);
     struct simulation      *simulation = simulation_of(base->io);
 
+    simulation->event_count++;
     flights_fill(queue);
     flights_finish_due(queue);
     if (base->finished.count == 0) {
@@ -251,6 +270,20 @@ uint32_t simulated_queue_poll(struct io_queue *base, uint64_t timeout_ns)
 void simulated_queue_wake(struct io_queue *queue)
 {
     atomic_store(&queue->is_woken, 1);
+}
+
+void simulated_queue_free_stuck(struct io_queue *base)
+{
+    struct simulated_queue *queue = simulated_queue_of(base);
+    const struct simulation *simulation = simulation_of(base->io);
+
+    for (uint32_t i = 0; i < queue->flight_count; i++) {
+        struct flight *flight = &queue->flights[i];
+
+        flight->due_event = 0;
+        flight->due_ns = min_u64(flight->due_ns,
+                                 simulation->now_ns + simulation->options.latency_ns);
+    }
 }
 
 /* ---- life ---- */

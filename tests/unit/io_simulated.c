@@ -554,6 +554,155 @@ static void a_lying_disk_loses_and_misdirects(void **state)
     simulation_close(simulation);
 }
 
+/* Page 3 holds 1, then 2, ...; a stale read shows an older number over whole sectors, and nothing
+ * of other pages. */
+static void a_stale_read_shows_what_was_there_before(void **state)
+{
+    uint32_t fresh = 0, whole = 0, part = 0;
+
+    (void)state;
+    start(9);
+    struct io_file           *file = durable_file("/db/a", 0, 8);
+    struct simulation_options stale = { .seed = 9 + seed_base, .stale_read_per_million = 500000 };
+    simulation_set(simulation, &stale);
+    for (uint32_t round = 1; round < 200; round++) {
+        uint32_t old = 0;
+
+        write_fill(file, (int)round, PAGE, 3 * PAGE);
+        assert_int_equal(io_file_read(file, bytes_b, PAGE, 3 * PAGE), KIWI_OK);
+        for (uint32_t at = 0; at < PAGE; at++) {
+            assert_int_equal(bytes_b[at], bytes_b[at / 512 * 512]);
+            assert_in_range(bytes_b[at], round < 4 ? 0 : round - 4, round);
+            old += bytes_b[at] != round;
+        }
+        fresh += old == 0;
+        whole += old == PAGE;
+        part += old > 0 && old < PAGE;
+    }
+    assert_true(fresh > 30 && whole > 10 && part > 10);
+    assert_int_equal(simulation_counts(simulation)[SIMULATED_STALE_READ], whole + part);
+    stale.stale_read_per_million = 0;
+    simulation_set(simulation, &stale);
+    assert_int_equal(io_file_read(file, bytes_b, PAGE, 3 * PAGE), KIWI_OK);
+    assert_int_equal(bytes_b[0], 199);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+/* All that is stuck comes back by itself, other requests overtake it, and all at once comes back as
+ * soon as nothing is stuck any more. */
+static void a_stuck_request_comes_back_late(void **state)
+{
+    (void)state;
+    start_with((struct simulation_options){ .seed = 4, .stuck_request_per_million = 500000 });
+    struct io_queue *queue = open_queue();
+    struct io_file  *file = durable_file("/db/a", 1, 16);
+    uint64_t         before, slow = 0;
+
+    for (uint32_t i = 0; i < 60; i++)
+        add(queue, i, IO_READ, file, bytes_b, PAGE, 0);
+    while (io_queue_pending(queue) > 0)
+        io_queue_poll(queue, 1000000);
+    for (uint32_t i = 0; i < 60; i++) {
+        assert_int_equal(requests[i].status, KIWI_OK);
+        slow += requests[i].device_us > 500000;
+    }
+    assert_in_range(slow, 5, 40);
+    assert_in_range(simulation_counts(simulation)[SIMULATED_STUCK], 15, 45);
+    struct simulation_options calm = { .seed = 4 + seed_base };
+    done_count = 0;
+    for (uint32_t i = 0; i < 12; i++)
+        add(queue, i, IO_READ, file, bytes_b, PAGE, 0);
+    io_queue_poll(queue, 0);
+    before = simulation_now_ns(simulation);
+    simulation_set(simulation, &calm);
+    while (io_queue_pending(queue) > 0)
+        io_queue_poll(queue, UINT64_MAX);
+    assert_true(simulation_now_ns(simulation) - before < 50000000);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void the_request_that_sticks_waits_to_be_let_go(void **state)
+{
+    (void)state;
+    start(4);
+    struct io_queue *queue = open_queue();
+    struct io_file  *file = durable_file("/db/a", 1, 16);
+
+    simulation_stick_at(simulation, simulation_operations(simulation) + 3);
+    for (uint32_t i = 0; i < 8; i++)
+        add(queue, i, IO_READ, file, bytes_b, PAGE, 0);
+    for (uint32_t i = 0; i < 1000; i++)
+        io_queue_poll(queue, 1000000);
+    assert_int_equal(io_queue_pending(queue), 1);
+    simulation_stick_at(simulation, 0);
+    run(queue);
+    assert_int_equal(requests[done_order[7]].status, KIWI_OK);
+    io_queue_close(queue);
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
+static void the_clock_jumps_forwards_and_the_wall_clock_also_back(void **state)
+{
+    uint64_t before, wall_before, jumps = 0, back = 0;
+
+    (void)state;
+    start_with((struct simulation_options){ .seed = 3, .clock_jump_per_million = 100000 });
+    before = io_now_ns(io);
+    wall_before = io_wall_clock_ns(io);
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint64_t now = io_now_ns(io), wall = io_wall_clock_ns(io);
+
+        assert_true(now > before);
+        jumps += now - before > 60ull * 1000000000;
+        back += wall < wall_before;
+        before = now;
+        wall_before = wall;
+    }
+    assert_in_range(jumps, 50, 150);
+    assert_true(back > 10);
+    assert_true(before > simulation_jumped_ns(simulation));
+    assert_true(before - simulation_jumped_ns(simulation) < 2000000000);
+    simulation_close(simulation);
+}
+
+static void lie_note(void *context, const struct simulated_lie *lie)
+{
+    assert_string_equal(lie->path, "/db/a");
+    ((uint32_t *)context)[lie->fault]++;
+}
+
+/* Each lie that makes a difference is told of and counted once. */
+static void lies_are_told_of(void **state)
+{
+    uint32_t told[SIMULATED_FAULT_COUNT] = { 0 };
+
+    (void)state;
+    start(6);
+    struct io_file           *file = durable_file("/db/a", 0, 16);
+    struct simulation_options lying = { .seed = 6 + seed_base, .lost_write_per_million = 200000,
+                                        .misdirected_write_per_million = 200000,
+                                        .misdirected_read_per_million = 200000,
+                                        .stale_read_per_million = 200000 };
+    simulation_on_lie(simulation, lie_note, told);
+    simulation_set(simulation, &lying);
+    for (uint32_t round = 1; round < 200; round++) {
+        write_fill(file, (int)round, PAGE, round % 16 * PAGE);
+        assert_int_equal(io_file_read(file, bytes_b, PAGE, round % 16 * PAGE), KIWI_OK);
+    }
+    for (int i = 0; i < SIMULATED_FAULT_COUNT; i++) {
+        bool is_lie = i >= SIMULATED_LOST_WRITE && i <= SIMULATED_STALE_READ;
+
+        assert_int_equal(told[i], is_lie ? simulation_counts(simulation)[i] : 0);
+        assert_true(!is_lie || told[i] > 5);
+    }
+    io_file_close(file);
+    simulation_close(simulation);
+}
+
 static void a_full_disk_refuses_growth_and_nothing_else(void **state)
 {
     struct io_queue *queue;
@@ -677,6 +826,11 @@ int main(void)
         cmocka_unit_test(short_transfers_are_invisible),
         cmocka_unit_test(a_flipped_bit_is_of_the_read_only),
         cmocka_unit_test(a_lying_disk_loses_and_misdirects),
+        cmocka_unit_test(a_stale_read_shows_what_was_there_before),
+        cmocka_unit_test(a_stuck_request_comes_back_late),
+        cmocka_unit_test(the_request_that_sticks_waits_to_be_let_go),
+        cmocka_unit_test(the_clock_jumps_forwards_and_the_wall_clock_also_back),
+        cmocka_unit_test(lies_are_told_of),
         cmocka_unit_test(a_full_disk_refuses_growth_and_nothing_else),
         cmocka_unit_test(a_flipped_bit_on_disk_stays),
         cmocka_unit_test(a_copy_is_the_same_disk_and_independent),

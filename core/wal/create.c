@@ -162,22 +162,33 @@ static enum kiwi_status header_read(struct wal *wal, uint64_t *tail_bytes)
     return status;
 }
 
+/* The slot of the life that is known to be the newest. */
+static enum kiwi_status life_find(const struct wal *wal, uint8_t *block, uint64_t *slot)
+{
+    for (*slot = 0; *slot < WAL_LIFE_COUNT; (*slot)++)
+        if (wal_life_check(life_slot(block, *slot), wal->identity.identity) == wal->log_id)
+            return KIWI_OK;
+    return FAIL(KIWI_CORRUPT, "%s: life %" PRIu64 " of the log, read a moment ago, is not there, "
+                "at offset %u", io_file_path(wal->ring_file), wal->log_id, WAL_LIFE_AT);
+}
+
 enum kiwi_status wal_life_begin(struct wal *wal, uint64_t log_id)
 {
     uint8_t         *block = memory_allocate_aligned(WAL_HEADER_BYTES, WAL_PAGE_BYTES);
+    uint64_t         newest = 0;
     enum kiwi_status status;
 
     assert(log_id > wal->log_id);
     if (block == NULL)
         return FAIL(KIWI_NO_MEMORY, "%u bytes to open a log", WAL_HEADER_BYTES);
     status = io_file_read(wal->ring_file, block, WAL_HEADER_BYTES, 0);
+    /* It is written back: a transfer that went wrong must not become damage. */
+    if (status == KIWI_OK)
+        status = header_check(wal, (const void *)block, WAL_HEADER_BYTES + wal->ring.bytes);
+    if (status == KIWI_OK)
+        status = life_find(wal, block, &newest);
     if (status == KIWI_OK) {
         /* The newest life's slot stays as it is until the new one is on stable media. */
-        uint64_t newest = 0;
-
-        while (newest + 1 < WAL_LIFE_COUNT
-               && wal_life_check(life_slot(block, newest), wal->identity.identity) != wal->log_id)
-            newest++;
         wal_life_build(life_slot(block, (newest + 1) % WAL_LIFE_COUNT), wal->identity.identity,
                        log_id);
         status = io_file_write(wal->ring_file, block, WAL_HEADER_BYTES, 0);

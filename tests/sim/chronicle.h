@@ -6,6 +6,8 @@
  * Reads    may show a write unless a write that it precedes had ended before the read began.
  * Restart  every write that the accident must not lose is there; so is everything that precedes a
  *          write that is there, save batches over several shards, which may be missing as a whole.
+ * Lies     a disk that loses groups of the log takes durable writes with it: the newest of a shard,
+ *          as many rounds of them as groups, and still nothing that precedes what is there.
  * Failure  simulation_wrong prints a reason and ends the process.
  */
 #pragma once
@@ -28,6 +30,7 @@ struct chronicle_write {
     uint8_t  mode;     /* enum kiwi_durability */
     uint8_t  client;
     bool     is_durable;
+    uint64_t durable_at; /* tick by which it was known to be, when is_durable */
 };
 
 struct chronicle {
@@ -38,6 +41,19 @@ struct chronicle {
     uint32_t                stamp, batch;
     uint32_t                batch_base; /* batches up to it belong to earlier lives */
     uint64_t                checks;
+    uint64_t                older; /* writes that are missing, and the disk's lies excuse it */
+};
+
+enum marker_state { MARKER_ABSENT, MARKER_THERE, MARKER_UNREAD };
+
+/* What a restart has brought back. */
+struct chronicle_found {
+    uint32_t stamps[CHRONICLE_KEYS];
+    bool     is_unread[CHRONICLE_KEYS]; /* reading it is an error that names the place */
+    uint32_t shards[CHRONICLE_KEYS];
+    uint8_t *markers;      /* enum marker_state, by index of the write */
+    bool     is_power_cut;
+    uint32_t lost_groups_max[KIWI_SHARD_COUNT_MAX]; /* that the disk lost and need not tell */
 };
 
 __attribute__((format(printf, 1, 2))) _Noreturn void simulation_wrong(const char *format, ...);
@@ -56,11 +72,8 @@ void     chronicle_harden(struct chronicle *chronicle, uint64_t tick, uint32_t c
 /* stamp 0: nothing was shown. began, ended: ticks of the read (the same for a cut). */
 void     chronicle_read(struct chronicle *chronicle, uint32_t key, uint32_t stamp, uint64_t began,
                         uint64_t ended, const char *what);
-/* Only that the bytes were written under this key at some time. */
-void     chronicle_read_loosely(const struct chronicle *chronicle, uint32_t key, uint32_t stamp);
 
-/* stamps: of the plain keys after the restart; batch_there: by batch number minus batch_base. */
-void chronicle_judge(struct chronicle *chronicle, const uint32_t *stamps, const bool *batch_there,
-                     bool is_power_cut);
-/* What was found is what there is from now on, and durable. */
-void chronicle_begin_anew(struct chronicle *chronicle, const uint32_t *stamps);
+void chronicle_judge(struct chronicle *chronicle, const struct chronicle_found *found);
+/* What was found is what there is from now on, and durable. Keys that could not be read may show
+ * what they might have shown before. */
+void chronicle_begin_anew(struct chronicle *chronicle, const struct chronicle_found *found);

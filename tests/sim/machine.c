@@ -8,18 +8,21 @@
 #include <string.h>
 
 #include "tests/sim/chronicle.h"
+#include "tests/sim/lies.h"
 #include "tests/support/world.h"
 
 #define CLIENTS_MAX  4u
 #define SLOTS        12u
 #define BATCH_WRITES 16u
 #define TURNS_MAX    400000u /* without a completion: stuck */
+#define WAIT_MAX_NS  (20ull * 1000000000) /* of an operation, when no request is stuck */
 
 struct slot {
     struct kiwi_op       op;
     bool                 is_busy;
     uint32_t             key;
     uint64_t             began;
+    uint64_t             since_ns; /* on a clock that does not jump */
     uint32_t             first, count; /* of the chronicle */
     struct kiwi_batch   *batch;
     char                 key_room[32];
@@ -50,6 +53,8 @@ struct machine {
     struct simulation_options disk;   /* with this run's faults on */
     struct world              world;
     struct chronicle          chronicle;
+    struct lies               lies;
+    uint32_t                  database_count;
     struct client             clients[CLIENTS_MAX];
     uint32_t                  client_count;
     struct held               held;
@@ -69,9 +74,16 @@ static bool has(const struct machine *machine, unsigned fault)
     return (machine->faults & fault) != 0;
 }
 
-static bool is_strict(const struct machine *machine)
+/* False: the disk lies. What is shown is right all the same, but may be refused. */
+static bool is_honest(const struct machine *machine)
 {
-    return !has(machine, FAULT_LIES);
+    return !has(machine, FAULT_LIES | FAULT_STALE);
+}
+
+static uint64_t steady_ns(const struct machine *machine)
+{
+    return simulation_now_ns(machine->world.simulation)
+         - simulation_jumped_ns(machine->world.simulation);
 }
 
 static void digest(struct machine *machine, uint64_t word)
@@ -98,6 +110,28 @@ static uint32_t rate(struct machine *machine, unsigned fault, uint32_t most)
     return has(machine, fault) ? drawn : 0;
 }
 
+/* From a stream of their own, so that seeds kept from before these kinds stay what they are. */
+static void later_faults_draw(struct machine *machine)
+{
+    static const unsigned kinds[] = { FAULT_STALE, FAULT_STUCK, FAULT_CLOCK };
+    uint64_t              was = machine->chance;
+
+    machine->chance = machine->options.seed * 0x9e3779b97f4a7c15ull + 2;
+    for (uint32_t i = 0; i < 3; i++)
+        if (draw(machine, 4) == 0)
+            machine->faults |= kinds[i] & machine->options.faults;
+    machine->disk.stale_read_per_million = rate(machine, FAULT_STALE, 60000);
+    machine->disk.stuck_request_per_million = rate(machine, FAULT_STUCK, 10000);
+    machine->disk.clock_jump_per_million = rate(machine, FAULT_CLOCK, 400);
+    if (draw(machine, 2) == 0) {
+        machine->disk.read_error_per_million *= 8;
+        machine->disk.write_error_per_million *= 8;
+        machine->disk.sync_error_per_million *= 8;
+        machine->disk.bit_flip_per_million *= 8;
+    }
+    machine->chance = was;
+}
+
 static void plan_draw(struct machine *machine)
 {
     unsigned swarm = (unsigned)draw(machine, FAULT_ALL + 1);
@@ -113,11 +147,12 @@ static void plan_draw(struct machine *machine)
     machine->disk.sync_error_per_million = rate(machine, FAULT_SYNC, 3000);
     machine->disk.short_transfer_per_million = rate(machine, FAULT_SHORT, 200000);
     machine->disk.bit_flip_per_million = rate(machine, FAULT_FLIP, 4000);
-    machine->disk.lost_write_per_million = rate(machine, FAULT_LIES, 500);
-    machine->disk.misdirected_write_per_million = rate(machine, FAULT_LIES, 500);
-    machine->disk.misdirected_read_per_million = rate(machine, FAULT_LIES, 2000);
+    machine->disk.lost_write_per_million = rate(machine, FAULT_LIES, 10000);
+    machine->disk.misdirected_write_per_million = rate(machine, FAULT_LIES, 10000);
+    machine->disk.misdirected_read_per_million = rate(machine, FAULT_LIES, 40000);
     if (draw(machine, 4) == 0)
         machine->disk.latency_ns = 2000000;
+    later_faults_draw(machine);
 }
 
 static void world_plan(struct machine *machine)
@@ -156,20 +191,14 @@ static void key_shown(struct machine *machine, uint32_t key, uint32_t stamp, uin
                       const char *what)
 {
     digest(machine, key * 1000003ull + stamp);
-    if (is_strict(machine))
-        chronicle_read(&machine->chronicle, key, stamp, began, machine->chronicle.tick, what);
-    else
-        chronicle_read_loosely(&machine->chronicle, key, stamp);
+    chronicle_read(&machine->chronicle, key, stamp, began, machine->chronicle.tick, what);
 }
 
 static void cut_shown(struct machine *machine, uint32_t key, uint32_t stamp, uint64_t tick,
                       const char *what)
 {
     digest(machine, key * 1000033ull + stamp);
-    if (is_strict(machine))
-        chronicle_read(&machine->chronicle, key, stamp, tick, tick, what);
-    else
-        chronicle_read_loosely(&machine->chronicle, key, stamp);
+    chronicle_read(&machine->chronicle, key, stamp, tick, tick, what);
 }
 
 static void get_ended(struct machine *machine, struct slot *slot)
@@ -188,7 +217,7 @@ static void get_ended(struct machine *machine, struct slot *slot)
         return;
     }
     cut_shown(machine, slot->key, stamp, held->tick, "get at a snapshot");
-    if (is_strict(machine) && held->seen[slot->key] >= 0 && held->seen[slot->key] != stamp)
+    if (held->seen[slot->key] >= 0 && held->seen[slot->key] != stamp)
         simulation_wrong("a snapshot shows key %u with stamp %lld, then %u", slot->key,
                          (long long)held->seen[slot->key], stamp);
     held->seen[slot->key] = stamp;
@@ -233,8 +262,7 @@ static void move_ended(struct machine *machine, struct client *client, const str
                   "a row of an iterator");
         client->at = now;
     }
-    if (is_strict(machine))
-        absent_shown(machine, client, is_up ? was + 1 : now + 1, is_up ? now : was);
+    absent_shown(machine, client, is_up ? was + 1 : now + 1, is_up ? now : was);
 }
 
 static void op_ended(struct machine *machine, struct client *client, struct kiwi_op *op)
@@ -245,6 +273,9 @@ static void op_ended(struct machine *machine, struct client *client, struct kiwi
     slot->is_busy = false;
     client->busy--;
     machine->result.operations++;
+    if (!has(machine, FAULT_STUCK) && steady_ns(machine) - slot->since_ns > WAIT_MAX_NS)
+        simulation_wrong("an operation took %llu ms",
+                         (unsigned long long)(steady_ns(machine) - slot->since_ns) / 1000000);
     digest(machine, op->verb * 31u + (uint32_t)op->status);
     status_check(machine, op->status, "an operation");
     switch ((enum kiwi_verb)op->verb) {
@@ -293,6 +324,14 @@ static void poll_some(struct machine *machine)
                    timeouts_ns[draw(machine, 6)]);
 }
 
+/* The longer nothing ends, the longer: some requests are stuck for long. */
+static uint64_t wait_ns(uint32_t turns)
+{
+    if (turns % 2 == 0)
+        return 0;
+    return turns < 2000 ? 100000 : turns < 20000 ? 10000000 : 1000000000;
+}
+
 /* Until nothing is out, or one more slot is free. */
 static void clients_wait(struct machine *machine, const struct client *one)
 {
@@ -301,7 +340,7 @@ static void clients_wait(struct machine *machine, const struct client *one)
     do {
         busy = one != NULL ? (one->busy == SLOTS) : 0;
         for (uint32_t i = 0; i < machine->client_count; i++) {
-            if (poll_one(machine, &machine->clients[i], turns % 2 == 0 ? 0 : 100000) > 0)
+            if (poll_one(machine, &machine->clients[i], wait_ns(turns)) > 0)
                 turns = 0;
             if (one == NULL)
                 busy += machine->clients[i].busy;
@@ -333,6 +372,7 @@ static void slot_submit(struct machine *machine, struct client *client, struct s
     enum kiwi_status status;
 
     slot->began = ++machine->chronicle.tick;
+    slot->since_ns = steady_ns(machine);
     client->busy++;
     status = kiwi_submit(client->context, &op, 1);
     if (status != KIWI_OK)
@@ -555,94 +595,143 @@ static enum kiwi_status life_close(struct machine *machine)
     return status;
 }
 
-static uint32_t stamp_now(struct machine *machine, struct kiwi_context *context, uint32_t key)
+/* False: an error stands for it, which a disk that lies may cause and which names the place. */
+static bool stamp_now(struct machine *machine, struct kiwi_context *context, uint32_t key,
+                      uint32_t *stamp)
 {
     struct kiwi_buffer value = { 0 };
     char               room[32];
-    uint32_t           stamp = 0;
     enum kiwi_status   status = kiwi_get(context, chronicle_key(key, room), NULL, &value);
 
+    *stamp = 0;
     if (status == KIWI_OK)
-        stamp = chronicle_stamp(key, value.data, value.size);
-    else if (status != KIWI_NOT_FOUND && is_strict(machine))
+        *stamp = chronicle_stamp(key, value.data, value.size);
+    else if (status != KIWI_NOT_FOUND && (is_honest(machine) || status != KIWI_CORRUPT))
         simulation_wrong("after the restart: key %u: %s: %s", key, kiwi_status_text(status),
                          kiwi_error_text());
+    if (status != KIWI_OK && status != KIWI_NOT_FOUND
+        && !(lies_wrote(&machine->lies) && lies_text_names_place(kiwi_error_text())))
+        simulation_wrong("after the restart: key %u: an error without cause or place: %s", key,
+                         kiwi_error_text());
     kiwi_buffer_free(&value);
-    return stamp;
+    return status == KIWI_OK || status == KIWI_NOT_FOUND;
 }
 
-static void batches_look(struct machine *machine, struct kiwi_context *context, bool *there)
+static void all_look(struct machine *machine, struct kiwi_context *context,
+                     struct chronicle_found *found)
 {
     const struct chronicle *chronicle = &machine->chronicle;
-    bool                   *known = calloc(chronicle->batch + 1, 1);
+    char                    room[32];
+    uint32_t                stamp;
 
-    for (uint32_t i = 0; i < chronicle->count; i++) {
-        const struct chronicle_write *write = &chronicle->writes[i];
-        uint32_t                      at = write->batch - chronicle->batch_base;
-        bool                          is_there;
-
-        if (write->key < CHRONICLE_KEYS)
-            continue;
-        is_there = stamp_now(machine, context, write->key) != 0;
-        if (is_strict(machine) && known[at] && is_there != there[at])
-            simulation_wrong("after the restart batch %u is there in part (shard %u)",
-                             write->batch, write->shard);
-        known[at] = true;
-        there[at] = is_there;
+    for (uint32_t key = 0; key < CHRONICLE_KEYS; key++) {
+        found->shards[key] = kiwi_shard_of(machine->world.db, chronicle_key(key, room));
+        found->is_unread[key] = !stamp_now(machine, context, key, &found->stamps[key]);
+        machine->result.told_by_read += found->is_unread[key];
+        digest(machine, found->stamps[key]);
     }
-    free(known);
+    for (uint32_t i = 0; i < chronicle->count; i++) {
+        if (chronicle->writes[i].key < CHRONICLE_KEYS)
+            continue;
+        if (!stamp_now(machine, context, chronicle->writes[i].key, &stamp))
+            found->markers[i] = MARKER_UNREAD;
+        else
+            found->markers[i] = stamp != 0 ? MARKER_THERE : MARKER_ABSENT;
+    }
 }
 
 /* Compares what a new life finds with what the last one was told. */
 static void life_judge(struct machine *machine, bool is_power_cut)
 {
-    struct kiwi_context *context;
-    uint32_t             stamps[CHRONICLE_KEYS];
-    bool                *there = calloc(machine->chronicle.batch + 1, 1);
+    struct kiwi_context   *context;
+    struct chronicle_found found = { .is_power_cut = is_power_cut,
+                                     .markers = calloc(machine->chronicle.count + 1, 1) };
 
     if (kiwi_context_open(machine->world.db, 16, &context) != KIWI_OK
         || kiwi_attach(context, UINT64_MAX >> (64 - kiwi_shard_count(machine->world.db)))
                != KIWI_OK)
         simulation_wrong("after the restart: %s", kiwi_error_text());
-    for (uint32_t key = 0; key < CHRONICLE_KEYS; key++) {
-        stamps[key] = stamp_now(machine, context, key);
-        digest(machine, stamps[key]);
-    }
-    batches_look(machine, context, there);
-    if (is_strict(machine))
-        chronicle_judge(&machine->chronicle, stamps, there, is_power_cut);
-    chronicle_begin_anew(&machine->chronicle, stamps);
-    free(there);
+    for (uint32_t shard = 0; shard < KIWI_SHARD_COUNT_MAX; shard++)
+        found.lost_groups_max[shard] = lies_lost_groups_max(&machine->lies, shard);
+    all_look(machine, context, &found);
+    chronicle_judge(&machine->chronicle, &found);
+    chronicle_begin_anew(&machine->chronicle, &found);
+    free(found.markers);
     kiwi_context_close(context);
 }
 
-/* False: the disk has lied, and the database says so. */
-static bool life_open(struct machine *machine)
+/* ---- a database that is refused for good makes room for a new one ---- */
+
+static enum kiwi_status path_remove(void *context, const char *name)
 {
+    struct world *world = context;
+    char          path[600], shard[300];
+
+    snprintf(path, sizeof path, "%s/%s", world->directory, name);
+    if (strncmp(name, "shard-", 6) != 0)
+        return io_remove(simulation_io(world->simulation), path);
+    snprintf(shard, sizeof shard, "%s", world->directory);
+    snprintf(world->directory, sizeof world->directory, "%.250s", path);
+    enum kiwi_status status = io_directory_list(simulation_io(world->simulation), path,
+                                                path_remove, world);
+    snprintf(world->directory, sizeof world->directory, "%.250s", shard);
+    return status;
+}
+
+static void database_renew(struct machine *machine)
+{
+    struct chronicle_found nothing = { 0 };
+    struct world          *world = &machine->world;
+
+    if (io_directory_list(simulation_io(world->simulation), world->directory, path_remove, world)
+        != KIWI_OK)
+        simulation_wrong("removing %s: %s", world->directory, kiwi_error_text());
+    snprintf(world->directory, sizeof world->directory, "/database-%u", ++machine->database_count);
+    chronicle_begin_anew(&machine->chronicle, &nothing);
+    machine->lies = (struct lies){ .is_opening = true, .is_loud = machine->options.is_loud };
+}
+
+static enum kiwi_status open_calmly(struct machine *machine)
+{
+    struct world *world = &machine->world;
+
+    faults_on(machine, false);
+    return kiwi_open(world->directory, &world->options, &world->db);
+}
+
+static void life_open(struct machine *machine)
+{
+    struct world    *world = &machine->world;
     enum kiwi_status status;
 
     machine->is_sick = false;
+    lies_opening(&machine->lies);
     if (draw(machine, 3) == 0) { /* a first try with errors; bits that flip here are part 4 of the
                                   * promises, and looked at elsewhere */
         struct simulation_options errors = machine->disk;
 
         errors.bit_flip_per_million = 0;
-        simulation_set(machine->world.simulation, &errors);
-        status = kiwi_open(machine->world.directory, &machine->world.options, &machine->world.db);
+        simulation_set(world->simulation, &errors);
+        status = kiwi_open(world->directory, &world->options, &world->db);
         faults_on(machine, false);
         if (status == KIWI_OK)
-            return true;
+            return;
         machine->may_fail = true;
         if (!is_excused(machine, status))
             simulation_wrong("open: %s: %s", kiwi_status_text(status), kiwi_error_text());
     }
-    faults_on(machine, false);
-    status = kiwi_open(machine->world.directory, &machine->world.options, &machine->world.db);
-    if (status == KIWI_CORRUPT && !is_strict(machine))
-        return false;
+    status = open_calmly(machine);
+    if (status == KIWI_CORRUPT && lies_wrote(&machine->lies)) {
+        if (strstr(kiwi_error_text(), world->directory) == NULL)
+            simulation_wrong("open: an error that names no file: %s", kiwi_error_text());
+        if (machine->options.is_loud)
+            printf("refused: %s\n", kiwi_error_text());
+        machine->result.told_by_open++;
+        database_renew(machine);
+        status = open_calmly(machine);
+    }
     if (status != KIWI_OK)
         simulation_wrong("open: %s: %s", kiwi_status_text(status), kiwi_error_text());
-    return true;
 }
 
 /* How the life ends. True: by a power cut, or by a close that promises as much. */
@@ -671,6 +760,8 @@ static bool life_end(struct machine *machine)
         return false;
     }
     machine->may_fail = true;
+    machine->result.power_cuts += is_cut;
+    machine->result.kills += !is_cut;
     if (is_cut)
         simulation_crash(simulation);
     else
@@ -695,10 +786,10 @@ static void accidents_plan(struct machine *machine)
     faults_on(machine, true);
     machine->may_fail = machine->faults != 0;
     if (has(machine, FAULT_STICKY) && draw(machine, 2) == 0)
-        simulation_fail_at(simulation, now + 1 + draw(machine, 900),
+        simulation_fail_at(simulation, now + 1 + draw(machine, 300),
                            draw(machine, 3) == 0 ? KIWI_FULL : KIWI_IO, draw(machine, 2) == 0);
     if ((has(machine, FAULT_CRASH) || has(machine, FAULT_KILL)) && draw(machine, 2) == 0)
-        simulation_stop_at(simulation, now + 1 + draw(machine, 1500));
+        simulation_stop_at(simulation, now + 1 + draw(machine, 500));
 }
 
 static uint32_t life_run(struct machine *machine, uint32_t left)
@@ -720,6 +811,30 @@ static uint32_t life_run(struct machine *machine, uint32_t left)
     return ran;
 }
 
+static void life_begin(struct machine *machine, bool is_power_cut)
+{
+    life_open(machine);
+    machine->lies.is_opening = false;
+    life_judge(machine, is_power_cut);
+    contexts_open(machine);
+}
+
+/* No faults any more: all is well, and writes go on, unless the disk's lies have damaged a file. */
+static void last_life(struct machine *machine, bool is_power_cut)
+{
+    bool is_whole;
+
+    life_begin(machine, is_power_cut);
+    is_whole = !lies_wrote(&machine->lies);
+    machine->may_fail = !is_whole;
+    for (uint32_t i = 0; i < 50; i++) {
+        ask_write(machine, &machine->clients[0], false);
+        clients_wait(machine, NULL);
+    }
+    if (life_close(machine) != KIWI_OK && is_whole)
+        simulation_wrong("the last close: %s", kiwi_error_text());
+}
+
 struct run_result machine_run(const struct run_options *options)
 {
     struct machine *machine = calloc(1, sizeof *machine);
@@ -731,34 +846,28 @@ struct run_result machine_run(const struct run_options *options)
     machine->chronicle.batch_base = 1;
     plan_draw(machine);
     world_plan(machine);
+    machine->lies.is_loud = options->is_loud;
+    simulation_on_lie(machine->world.simulation, lies_tell, &machine->lies);
     if (options->is_loud)
         printf("seed %llu: faults 0x%x, %u shards, %u clients\n",
                (unsigned long long)options->seed, machine->faults,
                machine->world.options.shard_count, machine->client_count);
-    while (left > 0 && life_open(machine)) {
+    while (left > 0) {
         if (options->is_loud)
             printf("life %llu, %u steps left, operation %llu\n",
                    (unsigned long long)machine->result.lives, left,
                    (unsigned long long)simulation_operations(machine->world.simulation));
-        life_judge(machine, is_power_cut);
-        contexts_open(machine);
+        life_begin(machine, is_power_cut);
         left -= life_run(machine, left);
         is_power_cut = life_end(machine);
         machine->result.lives++;
     }
-    if (life_open(machine)) { /* no faults any more: all is well, and writes go on */
-        life_judge(machine, is_power_cut);
-        contexts_open(machine);
-        machine->may_fail = false;
-        for (uint32_t i = 0; i < 50 && is_strict(machine); i++) {
-            ask_write(machine, &machine->clients[0], false);
-            clients_wait(machine, NULL);
-        }
-        if (life_close(machine) != KIWI_OK && is_strict(machine))
-            simulation_wrong("the last close: %s", kiwi_error_text());
-    }
+    last_life(machine, is_power_cut);
+    memcpy(machine->result.faults, simulation_counts(machine->world.simulation),
+           sizeof machine->result.faults);
     simulation_close(machine->world.simulation);
     machine->result.checks = machine->chronicle.checks;
+    machine->result.older = machine->chronicle.older;
     struct run_result result = machine->result;
     free(machine->chronicle.writes);
     free(machine);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "io/simulated.h"
 #include "kiwi/kiwi.h"
 
 enum fault_kind {
@@ -21,7 +22,10 @@ enum fault_kind {
     FAULT_LIES = 1u << 7,       /* lost and misdirected writes, misdirected reads */
     FAULT_FULL = 1u << 8,       /* the disk fills; later there is room again */
     FAULT_STICKY = 1u << 9,     /* one operation fails, then all of its kind */
-    FAULT_ALL = (1u << 10) - 1,
+    FAULT_STALE = 1u << 10,     /* reads of older bytes */
+    FAULT_STUCK = 1u << 11,     /* requests that take seconds, or until much else is done */
+    FAULT_CLOCK = 1u << 12,     /* the clock jumps by hours */
+    FAULT_ALL = (1u << 13) - 1,
 };
 
 struct run_options {
@@ -33,6 +37,10 @@ struct run_options {
 
 struct run_result {
     uint64_t operations, checks, lives, digest;
+    uint64_t power_cuts, kills;
+    uint64_t faults[SIMULATED_FAULT_COUNT];
+    /* What became of lies: refused by an open, told by a read, or writes that are missing. */
+    uint64_t told_by_open, told_by_read, older;
 };
 
 /* Ends the process with a reason when anything is wrong. */

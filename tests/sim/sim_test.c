@@ -100,6 +100,13 @@ static void tally(const struct run_result *result)
     total.operations += result->operations;
     total.checks += result->checks;
     total.lives += result->lives;
+    total.power_cuts += result->power_cuts;
+    total.kills += result->kills;
+    total.told_by_open += result->told_by_open;
+    total.told_by_read += result->told_by_read;
+    total.older += result->older;
+    for (int i = 0; i < SIMULATED_FAULT_COUNT; i++)
+        total.faults[i] += result->faults[i];
 }
 
 static bool seed_run(const struct plan *plan, uint64_t seed)
@@ -202,6 +209,7 @@ static void plan_read(struct plan *plan, int argc, char **argv)
 
         if (strcmp(argv[i], "--loud") == 0) {
             plan->is_loud = true;
+            setvbuf(stdout, NULL, _IOLBF, 0);
             continue;
         } else if (strcmp(argv[i], "--no-shrink") == 0) {
             plan->is_as_found = true;
@@ -259,6 +267,23 @@ static uint64_t kept_run(struct plan *plan)
     return failures;
 }
 
+static void summary_print(const struct plan *plan, uint64_t failures, double seconds)
+{
+    printf("faults: %llu power cut, %llu kill", (unsigned long long)total.power_cuts,
+           (unsigned long long)total.kills);
+    for (int i = 0; i < SIMULATED_FAULT_COUNT; i++)
+        printf(", %llu %s", (unsigned long long)total.faults[i],
+               simulated_fault_name((enum simulated_fault)i));
+    printf("\nlies: %llu opens refused, %llu reads after a restart refused, %llu acknowledged "
+           "writes of a log's end missing\n", (unsigned long long)total.told_by_open,
+           (unsigned long long)total.told_by_read, (unsigned long long)total.older);
+    printf("%llu seeds from %llu x %u operations: %llu failed; %llu operations ended, %llu lives, "
+           "%llu checks, %.1f s, %.1f seeds/s\n", (unsigned long long)plan->seeds,
+           (unsigned long long)plan->from, plan->operations, (unsigned long long)failures,
+           (unsigned long long)total.operations, (unsigned long long)total.lives,
+           (unsigned long long)total.checks, seconds, (double)plan->seeds / seconds);
+}
+
 int main(int argc, char **argv)
 {
     struct plan     plan = { .from = 1, .seeds = 20, .operations = 5000, .faults = FAULT_ALL };
@@ -272,10 +297,8 @@ int main(int argc, char **argv)
     else
         failures = seeds_run(&plan);
     clock_gettime(CLOCK_MONOTONIC, &ended);
-    printf("%llu seeds from %llu x %u operations: %llu failed; %llu operations ended, %llu lives, "
-           "%llu checks, %.1f s\n", (unsigned long long)plan.seeds, (unsigned long long)plan.from,
-           plan.operations, (unsigned long long)failures, (unsigned long long)total.operations,
-           (unsigned long long)total.lives, (unsigned long long)total.checks,
-           (double)(ended.tv_sec - began.tv_sec) + 1e-9 * (double)(ended.tv_nsec - began.tv_nsec));
+    summary_print(&plan, failures,
+                  (double)(ended.tv_sec - began.tv_sec)
+                      + 1e-9 * (double)(ended.tv_nsec - began.tv_nsec));
     return failures == 0 ? 0 : 1;
 }

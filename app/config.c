@@ -23,33 +23,31 @@
 #define TEXT(first, words) CONFIG_TEXT, 0, first, 0, 0, words
 #define WHOLE(first, low, high) CONFIG_WHOLE, first, NULL, low, high, NULL
 #define FRACTION(first, low, high) CONFIG_FRACTION, first, NULL, low, high, NULL
+#define NOT_YET "has no effect yet"
 
 static const struct config_key keys[] = {
-    { "env", TEXT("dev", "dev prod"), "", true, "dev or prod: which of the keys below apply" },
-    { "max_memtable_entries", WHOLE(10, 1, 1e9), "entries", true,
-      "dev: a memtable freezes at this many entries" },
-    { "max_memtable_size_mb", WHOLE(64, 1, 65536), "MiB", true,
-      "prod: a memtable freezes at this size" },
-    { "immutable_queue_max_len", WHOLE(4, 1, 64), "memtables", true,
-      "frozen memtables before writers wait" },
-    { "backpressure_timeout", FRACTION(60, 0.001, 86400), "s", true,
-      "how long a writer waits before it is refused" },
-    { "l0_compaction_threshold", WHOLE(10, 2, 32), "runs", true,
+    { "env", TEXT("dev", "dev prod"), "", CONFIG_RESTART,
+      "dev or prod: which of the keys below apply" },
+    { "max_memtable_entries", WHOLE(NAN, 1, 1e9), "entries", CONFIG_NEVER, NOT_YET },
+    { "max_memtable_size_mb", WHOLE(NAN, 1, 65536), "MiB", CONFIG_RESTART,
+      "prod: the memtable of a shard freezes at this size" },
+    { "immutable_queue_max_len", WHOLE(NAN, 1, 64), "memtables", CONFIG_NEVER, NOT_YET },
+    { "backpressure_timeout", FRACTION(NAN, 0.001, 86400), "s", CONFIG_NEVER, NOT_YET },
+    { "l0_compaction_threshold", WHOLE(8, 2, 32), "runs", CONFIG_RESTART,
       "runs in L0 before they are merged" },
-    { "max_levels", WHOLE(3, 2, 7), "levels", true,
-      "deepest level that compaction fills; deeper data stays readable" },
-    { "bloom_fpr_dev", FRACTION(0.05, 0.000001, 0.5), "", true,
-      "dev: false positives of new filters" },
-    { "bloom_fpr_prod", FRACTION(0.01, 0.000001, 0.5), "", true,
-      "prod: false positives of new filters" },
-    { "flush_max_workers", WHOLE(2, 1, 4), "flushes", false, "frozen memtables flushed at once" },
-    { "cache_data_entry_limit", WHOLE(256, 1, 1e9), "blocks", false, "cached data blocks" },
-    { "cache_index_entry_limit", WHOLE(64, 1, 1e9), "indexes", false, "cached table indexes" },
-    { "cache_bloom_entry_limit", WHOLE(64, 1, 1e9), "filters", false, "cached table filters" },
-    { "block_size", WHOLE(4096, 512, 1048576), "bytes", false, "data blocks of new tables" },
-    { "compaction_check_interval", FRACTION(0.5, 0.001, 3600), "s", false,
-      "how often compaction looks for work" },
-    { "compaction_max_workers", WHOLE(1, 1, 16), "jobs", false, "compactions of a shard at once" },
+    { "max_levels", WHOLE(NAN, 2, 7), "levels", CONFIG_NEVER, NOT_YET },
+    { "bloom_fpr_dev", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_NEVER, NOT_YET },
+    { "bloom_fpr_prod", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_NEVER, NOT_YET },
+    { "flush_max_workers", WHOLE(2, 1, 4), "flushes", CONFIG_RESTART,
+      "frozen memtables of a shard flushed at once" },
+    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_NEVER, NOT_YET },
+    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "indexes", CONFIG_NEVER, NOT_YET },
+    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "filters", CONFIG_NEVER, NOT_YET },
+    { "block_size", WHOLE(NAN, 512, 1048576), "bytes", CONFIG_NEVER, NOT_YET },
+    { "compaction_check_interval", FRACTION(NAN, 0.001, 3600), "s", CONFIG_NEVER,
+      "has no effect: compaction is woken by what makes it due, it never polls" },
+    { "compaction_max_workers", WHOLE(NAN, 1, 16), "jobs", CONFIG_NEVER,
+      "has no effect: a shard merges one piece at a time, and all shards merge side by side" },
 };
 
 const struct config_key *config_at(size_t index)
@@ -144,10 +142,13 @@ static int file_read(const struct command *command, const char *directory, json_
     return EXIT_DONE;
 }
 
+/* null: it depends on memory and data. */
 static json_t *initial_of(const struct config_key *key)
 {
     if (key->kind == CONFIG_TEXT)
         return json_string(key->initial_text);
+    if (isnan(key->initial))
+        return json_null();
     return key->kind == CONFIG_WHOLE ? json_integer((json_int_t)key->initial)
                                      : json_real(key->initial);
 }
@@ -191,8 +192,15 @@ static void value_print(const json_t *value)
 {
     if (json_is_string(value))
         fputs(json_string_value(value), stdout);
+    else if (json_is_null(value))
+        fputs("derived", stdout);
     else
         printf("%.15g", json_number_value(value));
+}
+
+static const char *when_name(const struct config_key *key)
+{
+    return key->when == CONFIG_NEVER ? "never" : "restart";
 }
 
 static json_t *key_json(const struct config_key *key, json_t *file)
@@ -211,7 +219,7 @@ static json_t *key_json(const struct config_key *key, json_t *file)
         json_object_set_new(object, "maximum", json_real(key->high));
     }
     json_object_set_new(object, "unit", json_string(key->unit));
-    json_object_set_new(object, "applies", json_string(key->is_live ? "live" : "restart"));
+    json_object_set_new(object, "applies", json_string(when_name(key)));
     json_object_set_new(object, "effect", json_string(key->effect));
     return object;
 }
@@ -237,8 +245,8 @@ static int config_list(const struct arguments *arguments, json_t *file)
         printf("%-26s ", key->name);
         value_print(value);
         printf("%s%s  (%s, %s) %s\n", key->unit[0] != 0 ? " " : "", key->unit,
-               json_object_get(file, key->name) != NULL ? "set" : "default",
-               key->is_live ? "live" : "restart", key->effect);
+               json_object_get(file, key->name) != NULL ? "set" : "default", when_name(key),
+               key->effect);
         json_decref(value);
     }
     return EXIT_DONE;
@@ -329,8 +337,10 @@ static int config_set(const struct command *command, const struct arguments *arg
         value_print(before);
         fputs(" -> ", stdout);
         value_print(value);
-        printf("%s\n", key->is_live ? "" : " (from the next open)");
+        printf("%s\n", key->when == CONFIG_NEVER ? "" : " (from the next open)");
     }
+    if (code == EXIT_DONE && key->when == CONFIG_NEVER)
+        fprintf(stderr, "kiwidb %s: warning: %s %s\n", command->name, key->name, key->effect);
     json_decref(before);
     return code == EXIT_DONE && arguments->is_json ? config_get(command, arguments, file) : code;
 }

@@ -3,6 +3,7 @@
  *
  * The file belongs to the directory and travels with it. Unknown names in it are kept and warned
  * about; values are checked when the file is read and when one is set, never silently replaced.
+ * A key that is not set leaves the matter to the engine.
  */
 #pragma once
 
@@ -14,15 +15,20 @@
 
 enum config_kind { CONFIG_TEXT = 0, CONFIG_WHOLE, CONFIG_FRACTION };
 
+enum config_when {
+    CONFIG_RESTART = 0, /* at the next open */
+    CONFIG_NEVER,       /* accepted, as files of the first Kiwi-DB have it; effect says why */
+};
+
 struct config_key {
     const char      *name;
     enum config_kind kind;
-    double           initial;      /* numbers */
+    double           initial;      /* numbers: what holds when it is not set; NAN: it depends */
     const char      *initial_text; /* CONFIG_TEXT */
     double           low, high;    /* both allowed */
     const char      *choices;      /* CONFIG_TEXT: words with a blank between */
     const char      *unit;
-    bool             is_live;      /* else at the next open */
+    enum config_when when;
     const char      *effect;
 };
 

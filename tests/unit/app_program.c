@@ -3,6 +3,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -236,10 +237,11 @@ static void config_is_checked_kept_and_never_silently_replaced(void **state)
 
     (void)state;
     expect("put --create -d set k v", 0);
-    expect_output("config get max_memtable_size_mb -d set", "64\n");
-    expect_output("config set -d set max_memtable_size_mb 8", "max_memtable_size_mb: 64 -> 8\n");
+    expect_output("config get max_memtable_size_mb -d set", "derived\n");
+    expect_output("config set -d set max_memtable_size_mb 8",
+                  "max_memtable_size_mb: derived -> 8 (from the next open)\n");
     expect_output("config get -d set max_memtable_size_mb", "8\n");
-    expect_output("config set -d set env prod", "env: dev -> prod\n");
+    expect_output("config set -d set env prod", "env: dev -> prod (from the next open)\n");
     expect_output("get -d set k", "v");
     static const char *const wrong[] = { "env test",     "max_levels 99",    "max_levels 2.5",
                                          "max_levels x", "bloom_fpr_prod 0", "bloom_fpr_prod nan",
@@ -263,6 +265,28 @@ static void config_is_checked_kept_and_never_silently_replaced(void **state)
     expect("get -d set k", 3);
     read_all("set/config.json");
     assert_string_equal(output, "{ \"env\": ");
+}
+
+static void config_says_which_keys_act(void **state)
+{
+    json_t *document, *key;
+    size_t  i;
+
+    (void)state;
+    expect("put --create -d keys k v", 0);
+    expect("config set -d keys compaction_check_interval 0.25", 0);
+    read_all("err");
+    assert_non_null(strstr(output, "warning: compaction_check_interval has no effect"));
+    document = json_of("config list -d keys --json", 0, "kiwi.config");
+    json_array_foreach(json_object_get(document, "keys"), i, key)
+    {
+        const char *effect = json_string_value(json_object_get(key, "effect"));
+        bool        is_idle = strstr(effect, "no effect") != NULL;
+
+        assert_string_equal(json_string_value(json_object_get(key, "applies")),
+                            is_idle ? "never" : "restart");
+    }
+    json_decref(document);
 }
 
 static void stat_and_version_speak_json(void **state)
@@ -435,6 +459,7 @@ int main(void)
         cmocka_unit_test(scans_keep_to_their_bounds),
         cmocka_unit_test(environment_names_the_database),
         cmocka_unit_test(config_is_checked_kept_and_never_silently_replaced),
+        cmocka_unit_test(config_says_which_keys_act),
         cmocka_unit_test(stat_and_version_speak_json),
         cmocka_unit_test(verify_tells_damage_by_file_and_keys),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),

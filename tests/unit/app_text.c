@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <math.h>
 
 #include "app/config.h"
 #include "app/text.h"
@@ -141,7 +142,7 @@ static void every_command_has_its_help_and_every_key_its_effect(void **state)
     assert_true(count >= 8);
     for (count = 0; config_at(count) != NULL; count++) {
         assert_true(config_at(count)->effect[0] != 0);
-        if (config_at(count)->kind != CONFIG_TEXT) {
+        if (config_at(count)->kind != CONFIG_TEXT && !isnan(config_at(count)->initial)) {
             assert_true(config_at(count)->initial >= config_at(count)->low);
             assert_true(config_at(count)->initial <= config_at(count)->high);
         }

@@ -24,30 +24,47 @@
 #define WHOLE(first, low, high) CONFIG_WHOLE, first, NULL, low, high, NULL
 #define FRACTION(first, low, high) CONFIG_FRACTION, first, NULL, low, high, NULL
 #define NOT_YET "has no effect yet"
+#define OPTION(field, scale, env)                                                                 \
+    offsetof(struct kiwi_options, field), sizeof(((struct kiwi_options *)0)->field), scale, env
+#define NO_OPTION 0, 0, 0, NULL
 
 static const struct config_key keys[] = {
     { "env", TEXT("dev", "dev prod"), "", CONFIG_RESTART,
-      "dev or prod: which of the keys below apply" },
-    { "max_memtable_entries", WHOLE(NAN, 1, 1e9), "entries", CONFIG_NEVER, NOT_YET },
+      "dev or prod: which of the keys below apply", NO_OPTION },
+    { "max_memtable_entries", WHOLE(NAN, 1, 1e9), "entries", CONFIG_RESTART,
+      "dev: the memtable of a shard freezes at this many entries, however small",
+      OPTION(memtable_entry_max, 1, "dev") },
     { "max_memtable_size_mb", WHOLE(NAN, 1, 65536), "MiB", CONFIG_RESTART,
-      "prod: the memtable of a shard freezes at this size" },
-    { "immutable_queue_max_len", WHOLE(NAN, 1, 64), "memtables", CONFIG_NEVER, NOT_YET },
-    { "backpressure_timeout", FRACTION(NAN, 0.001, 86400), "s", CONFIG_NEVER, NOT_YET },
+      "prod: the memtable of a shard freezes at this size; at less where --memory has no room",
+      OPTION(memtable_bytes, 1 << 20, "prod") },
+    { "immutable_queue_max_len", WHOLE(3, 1, 16), "memtables", CONFIG_RESTART,
+      "frozen memtables of a shard before writers wait", OPTION(frozen_max, 1, NULL) },
+    { "backpressure_timeout", FRACTION(NAN, 0.001, 86400), "s", CONFIG_RESTART,
+      "how long a write waits for room before it is refused; not set: as long as it takes",
+      OPTION(write_timeout_ns, 1e9, NULL) },
     { "l0_compaction_threshold", WHOLE(8, 2, 32), "runs", CONFIG_RESTART,
-      "runs in L0 before they are merged" },
-    { "max_levels", WHOLE(NAN, 2, 7), "levels", CONFIG_NEVER, NOT_YET },
-    { "bloom_fpr_dev", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_NEVER, NOT_YET },
-    { "bloom_fpr_prod", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_NEVER, NOT_YET },
+      "runs in L0 before they are merged", OPTION(level0_run_max, 1, NULL) },
+    { "max_levels", WHOLE(6, 2, 6), "level", CONFIG_RESTART,
+      "deepest level that merges make; what lies deeper already stays in use",
+      OPTION(level_max, 1, NULL) },
+    { "bloom_fpr_dev", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_RESTART,
+      "dev: share of absent keys that filters of new tables let pass; not set: 0.0014, and "
+      "0.008 in the last level", OPTION(filter_false_share, 1, "dev") },
+    { "bloom_fpr_prod", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_RESTART,
+      "prod: the same", OPTION(filter_false_share, 1, "prod") },
     { "flush_max_workers", WHOLE(2, 1, 4), "flushes", CONFIG_RESTART,
-      "frozen memtables of a shard flushed at once" },
-    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_NEVER, NOT_YET },
-    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "indexes", CONFIG_NEVER, NOT_YET },
-    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "filters", CONFIG_NEVER, NOT_YET },
-    { "block_size", WHOLE(NAN, 512, 1048576), "bytes", CONFIG_NEVER, NOT_YET },
+      "frozen memtables of a shard flushed at once", OPTION(flush_max_workers, 1, NULL) },
+    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_NEVER, NOT_YET, NO_OPTION },
+    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "indexes", CONFIG_NEVER, NOT_YET, NO_OPTION },
+    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "filters", CONFIG_NEVER, NOT_YET, NO_OPTION },
+    { "block_size", WHOLE(NAN, 4096, 32768), "bytes", CONFIG_RESTART,
+      "data blocks of new tables, in steps of 512; not set: what entries of their size fill best",
+      OPTION(block_bytes, 1, NULL) },
     { "compaction_check_interval", FRACTION(NAN, 0.001, 3600), "s", CONFIG_NEVER,
-      "has no effect: compaction is woken by what makes it due, it never polls" },
+      "has no effect: compaction is woken by what makes it due, it never polls", NO_OPTION },
     { "compaction_max_workers", WHOLE(NAN, 1, 16), "jobs", CONFIG_NEVER,
-      "has no effect: a shard merges one piece at a time, and all shards merge side by side" },
+      "has no effect: a shard merges one piece at a time, and all shards merge side by side",
+      NO_OPTION },
 };
 
 const struct config_key *config_at(size_t index)
@@ -376,25 +393,43 @@ int command_config(const struct command *command, const struct arguments *argume
     return code;
 }
 
+static void option_set(const struct config_key *key, double number, struct kiwi_options *options)
+{
+    char    *at = (char *)options + key->option_offset;
+    double   scaled = number * key->option_scale;
+    uint64_t wide = (uint64_t)scaled;
+    uint32_t narrow = (uint32_t)scaled;
+
+    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share))
+        memcpy(at, &scaled, sizeof scaled);
+    else if (key->option_bytes == sizeof wide)
+        memcpy(at, &wide, sizeof wide);
+    else
+        memcpy(at, &narrow, sizeof narrow);
+}
+
 int config_apply(const struct command *command, const char *directory, struct kiwi_options *options)
 {
-    json_t *file, *value;
-    bool    is_prod;
-    int     code = file_read(command, directory, &file);
+    json_t     *file, *value;
+    const char *env = "dev";
+    int         code = file_read(command, directory, &file);
 
     if (code != EXIT_DONE)
         return code;
     value = json_object_get(file, "env");
-    is_prod = value != NULL && strcmp(json_string_value(value), "prod") == 0;
-    value = json_object_get(file, "max_memtable_size_mb");
-    if (is_prod && value != NULL)
-        options->memtable_bytes = (uint64_t)json_integer_value(value) << 20;
-    value = json_object_get(file, "l0_compaction_threshold");
     if (value != NULL)
-        options->level0_run_max = (uint32_t)json_integer_value(value);
-    value = json_object_get(file, "flush_max_workers");
-    if (value != NULL)
-        options->flush_max_workers = (uint32_t)json_integer_value(value);
+        env = json_string_value(value);
+    for (size_t i = 0; config_at(i) != NULL; i++) {
+        const struct config_key *key = config_at(i);
+
+        value = json_object_get(file, key->name);
+        if (value != NULL && key->option_bytes > 0
+            && (key->env == NULL || strcmp(key->env, env) == 0))
+            option_set(key, json_number_value(value), options);
+    }
+    /* The engine keeps it below that anyway; what it refuses is a number larger than all memory. */
+    if (options->memtable_bytes > options->memory_bytes)
+        options->memtable_bytes = options->memory_bytes;
     json_decref(file);
     return EXIT_DONE;
 }

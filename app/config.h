@@ -30,6 +30,11 @@ struct config_key {
     const char      *unit;
     enum config_when when;
     const char      *effect;
+    /* Where it goes: option_bytes at option_offset of struct kiwi_options, in units of one
+     * option_scale-th of its own. 0 bytes: nowhere. */
+    size_t           option_offset, option_bytes;
+    double           option_scale;
+    const char      *env;          /* the env it applies in; NULL: any */
 };
 
 const struct config_key *config_at(size_t index); /* NULL behind the last */

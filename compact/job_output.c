@@ -189,6 +189,7 @@ enum kiwi_status job_output_start(struct job_output *output)
         .table_id = output->table_id,
         .file_id = output->file_id,
         .average_entry_bytes = max_u64(job->total_raw_bytes / entries, 1),
+        .block_bytes = job->options.block_bytes,
         .filter_bits_per_key = job->filter_bits,
         .hash_seed = job->options.hash_seed,
     };

@@ -79,8 +79,12 @@ uint32_t last_level(const struct version *version, const struct pick_options *op
     uint32_t runs = version->levels[last].run_count;
 
     assert(last < KIWI_LEVEL_COUNT_MAX);
+    assert(options->level_max >= LAST_LEVEL_MIN);
+    assert(options->level_max < KIWI_LEVEL_COUNT_MAX);
+    /* Several runs need a level below them whatever level_max was lowered to meanwhile. */
     if (last + 1 < KIWI_LEVEL_COUNT_MAX
-        && (runs > 1 || (runs == 1 && is_outgrown(version, options, last))))
+        && (runs > 1 || (runs == 1 && last < options->level_max
+                         && is_outgrown(version, options, last))))
         last++;
     return last;
 }

@@ -16,6 +16,7 @@
 struct pick_options {
     uint32_t level0_run_max;      /* 8 */
     uint32_t level_run_max;       /* 8 */
+    uint32_t level_max;           /* deepest level that merges make, 2 to 6 */
     uint64_t memtable_bytes;
     double   last_level_ratio;    /* upper levels / last level aimed at; 0.25 */
     bool     is_idle;             /* few foreground writes lately: collapse runs for readers */

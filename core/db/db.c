@@ -205,6 +205,7 @@ static enum kiwi_status directory_open(struct kiwi_db *db, const struct kiwi_opt
         TRY(identity_exists(db));
     TRY(io_lock(db->io, path, &db->lock));
     TRY(identity_open(db, options));
+    TRY(options_memory_check(options, db->shard_count));
     db->options = *options;
     options_derive(&db->options, db->shard_count);
     TRY(shards_open(db));

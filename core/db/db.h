@@ -61,6 +61,9 @@ void iterator_start(struct kiwi_op *op);
 void iterator_scan_arrived(struct scan *scan);
 
 /* ---- options.c ---- */
+/* KIWI_INVALID: too little memory for so many shards. */
+MUST_USE enum kiwi_status options_memory_check(const struct kiwi_options *options,
+                                               uint32_t shard_count);
 void options_derive(struct kiwi_options *options, uint32_t shard_count);
 
 /* ---- identity.c ---- */

@@ -35,6 +35,7 @@ struct pick_options pick_options_of(const struct shard *shard)
     return (struct pick_options){
         .level0_run_max = options->level0_run_max,
         .level_run_max = options->level_run_max,
+        .level_max = options->level_max,
         .memtable_bytes = options->memtable_bytes,
         .last_level_ratio = 0.25,
         .is_idle = shard->is_quiet,
@@ -46,7 +47,7 @@ struct pick_options pick_options_of(const struct shard *shard)
 
 static uint64_t memory_of_memtables(const struct shard_options *options)
 {
-    return (1 + FROZEN_RUNNING_MAX) * options->options.memtable_bytes;
+    return (1 + options->options.frozen_max) * options->options.memtable_bytes;
 }
 
 void flush_ratio_note(struct shard *shard, uint64_t fill_ns, uint64_t flush_ns)
@@ -62,7 +63,7 @@ void flush_ratio_note(struct shard *shard, uint64_t fill_ns, uint64_t flush_ns)
 }
 
 /*
- * All memtables together may take (1 + FROZEN_RUNNING_MAX) times memtable_bytes. A large active one
+ * All memtables together may take (1 + frozen_max) times memtable_bytes. A large active one
  * takes in more updates in place, answers more reads and is flushed less often; but while it is
  * flushed the next one fills, and three quarters of the room must do for both, or writers are
  * braked. So the faster flushes are, compared with filling, the more the active one may take.
@@ -82,7 +83,7 @@ static void memtable_limit_update(struct shard *shard)
 
 bool memtables_are_full(const struct shard *shard)
 {
-    return shard->frozen_count >= FROZEN_RUNNING_MAX
+    return shard->frozen_count >= shard->options.options.frozen_max
         || shard->frozen_bytes + memtable_bytes(shard->active)
                >= memory_of_memtables(&shard->options);
 }
@@ -91,7 +92,7 @@ bool memtables_are_scarce(const struct shard *shard)
 {
     uint64_t all = memory_of_memtables(&shard->options);
 
-    return shard->frozen_count >= FROZEN_RUNNING_MAX
+    return shard->frozen_count >= shard->options.options.frozen_max
         || (shard->frozen_count > 0
             && shard->frozen_bytes + memtable_bytes(shard->active) >= all / 4 * 3);
 }
@@ -110,7 +111,7 @@ void admission_update(struct shard *shard)
     input.debt_soft_bytes = 4 * options->memtable_bytes * options->level0_run_max;
     input.debt_hard_bytes = 3 * input.debt_soft_bytes;
     input.frozen_count = shard->frozen_count;
-    input.frozen_max = FROZEN_RUNNING_MAX;
+    input.frozen_max = options->frozen_max;
     input.frozen_bytes = shard->frozen_bytes;
     input.active_bytes = memtable_bytes(shard->active);
     input.memtable_bytes = options->memtable_bytes;

@@ -51,6 +51,7 @@ struct batch_run {
     struct wal_part    parts[KIWI_SHARD_COUNT_MAX];
     struct durable_part *waits[KIWI_SHARD_COUNT_MAX];
     uint32_t           count;
+    uint32_t           at;        /* the shard that is asked */
     struct admission   admission;
 };
 
@@ -89,9 +90,11 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
 {
     bool is_single = run->count == 1;
 
-    for (uint32_t i = 0; i < run->count; i++)
+    for (uint32_t i = 0; i < run->count; i++) {
+        run->at = i;
         TRY(shard_room(run->shards[i], run->slices[i].bytes + 64u * run->count,
                        run->slices[i].count, &run->admission));
+    }
     run->admission.waited_ns = UINT64_MAX; /* every shard has room: none may put it off any more */
     for (uint32_t i = 0; i < run->count; i++) {
         run->parts[i].shard = run->shards[i]->index;
@@ -101,6 +104,7 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
         struct shard    *shard = run->shards[i];
         enum kiwi_status status;
 
+        run->at = i;
         status = shard_write(shard, run->slices[i].entries, run->slices[i].hashes,
                              run->slices[i].count, is_single ? NULL : run->parts,
                              is_single ? 0 : run->count, &run->admission);
@@ -147,7 +151,8 @@ static void run_wait(struct kiwi_op *op, struct batch_run *run)
     }
 }
 
-static void run_delay(struct kiwi_op *op, const struct batch_run *run)
+/* Tokens still held. KIWI_BUSY: it has waited as long as it may. */
+static enum kiwi_status run_wait_for_room(struct kiwi_op *op, struct batch_run *run)
 {
     struct op_state *state = op_state(op);
     uint64_t         now = io_now_ns(state->context->io);
@@ -155,8 +160,9 @@ static void run_delay(struct kiwi_op *op, const struct batch_run *run)
     if (state->start_ns == 0)
         state->start_ns = now;
     state->parts_left = (uint32_t)run->admission.reason;
-    state->resume_ns = now + max_u64(run->admission.delay_ns, 1000);
-    op_return(op, STEP_DELAY, state->context);
+    run->admission.delay_ns = max_u64(run->admission.delay_ns, 1000);
+    return shard_write_wait(run->shards[run->at], &run->admission, now - state->start_ns,
+                            &state->resume_ns);
 }
 
 static uint64_t run_charge(struct kiwi_op *op, struct batch_run *run)
@@ -171,6 +177,7 @@ static uint64_t run_charge(struct kiwi_op *op, struct batch_run *run)
             continue;
         delay_ns = max_u64(delay_ns, admission_charge(run->shards[i], run->slices[i].bytes));
         run->admission.reason = (enum kiwi_stall)run->shards[i]->pace_reason;
+        run->at = i;
     }
     return delay_ns;
 }
@@ -181,7 +188,7 @@ void batch_run(struct kiwi_op *op)
     struct context  *context = state->context;
     struct batch_run run;
     enum kiwi_status status;
-    bool             waits = false;
+    bool             waits = false, is_put_off = false;
 
     op->sequence = 0;
     status = run_prepare(op, &run);
@@ -208,6 +215,8 @@ void batch_run(struct kiwi_op *op)
         for (uint32_t i = 0; i < run.count && state->durability == KIWI_PROCESS; i++)
             commit_staged(run.shards[i], context);
     }
+    if (status == KIWI_BUSY)
+        is_put_off = run_wait_for_room(op, &run) == KIWI_OK;
     /* Showing comes first: a part may finish while the tokens are given up. */
     if (waits && (op->flags & KIWI_FLAG_VISIBLE_TOO))
         op_show_visible(op, context);
@@ -218,8 +227,8 @@ void batch_run(struct kiwi_op *op)
             commit_dispatch(run.shards[i], context, true);
         shard_leave(run.shards[i], context);
     }
-    if (status == KIWI_BUSY)
-        run_delay(op, &run);
+    if (is_put_off)
+        op_return(op, STEP_DELAY, context);
     else if (!waits)
         op_finish(op, status, context);
     run_free(&run);

@@ -47,12 +47,24 @@ static enum kiwi_status delay(struct admission *admission, uint64_t delay_ns,
     return KIWI_BUSY;
 }
 
+/* Whether the active memtable takes more as it is; with_reserve: at the price of what is kept for
+ * those that have waited. */
+static bool active_has_room(const struct shard *shard, bool with_reserve)
+{
+    uint64_t bytes = shard->memtable_limit, entries = shard->entry_limit;
+
+    if (UNLIKELY(with_reserve)) {
+        bytes += shard->options.options.memtable_bytes / RESERVE_PART;
+        entries += entries / RESERVE_PART;
+    }
+    return LIKELY(memtable_bytes(shard->active) < bytes)
+        && LIKELY(memtable_entry_count(shard->active) < entries);
+}
+
 /* Makes room in the active memtable; KIWI_BUSY when the frozen ones wait for their flush. */
 static enum kiwi_status memtable_room(struct shard *shard, struct admission *admission)
 {
-    uint64_t reserve = shard->options.options.memtable_bytes / RESERVE_PART;
-
-    if (LIKELY(memtable_bytes(shard->active) < shard->memtable_limit)
+    if (active_has_room(shard, false)
         && LIKELY(wal_ring_used_bytes(shard->wal) < wal_ring_bytes(shard->wal) / 2))
         return KIWI_OK;
     if (memtable_entry_count(shard->active) == 0)
@@ -60,11 +72,11 @@ static enum kiwi_status memtable_room(struct shard *shard, struct admission *adm
     if (!memtables_are_full(shard))
         return memtable_rotate(shard);
     /* Half the ring may be full because the frozen ones still need it: that alone is no reason. */
-    if (memtable_bytes(shard->active) < shard->memtable_limit)
+    if (active_has_room(shard, false))
         return KIWI_OK;
     if (shard->flush_status != KIWI_OK)
         return flush_refusal(shard);
-    if (!is_patient(admission) && memtable_bytes(shard->active) < shard->memtable_limit + reserve)
+    if (!is_patient(admission) && active_has_room(shard, true))
         return KIWI_OK;
     background_wake(shard);
     return delay(admission, DELAY_MEMTABLE_NS, KIWI_STALL_MEMTABLE);
@@ -166,6 +178,30 @@ void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t de
     stall->max_ns = max_u64(stall->max_ns, delay_ns);
 }
 
+enum kiwi_status shard_write_wait(struct shard *shard, const struct admission *admission,
+                                  uint64_t waited_ns, uint64_t *resume_ns)
+{
+    static const char *const reasons[KIWI_STALL_COUNT] = {
+        [KIWI_STALL_MEMTABLE] = "frozen memtables wait for their flush",
+        [KIWI_STALL_LOG] = "the log is full",
+        [KIWI_STALL_DEBT] = "merges are behind",
+        [KIWI_STALL_MEMORY] = "there is no memory",
+    };
+    uint64_t timeout_ns = shard->options.options.write_timeout_ns;
+    uint64_t delay_ns = admission->delay_ns;
+
+    if (timeout_ns != 0 && waited_ns >= timeout_ns) {
+        shard_stall_record(shard, admission->reason, waited_ns);
+        return FAIL(KIWI_BUSY, "shard %u of %s had no room for a write in %llu ms, the most it may "
+                    "wait (write_timeout_ns): %s", shard->index, shard->directory,
+                    (unsigned long long)waited_ns / 1000000, reasons[admission->reason]);
+    }
+    if (timeout_ns != 0)
+        delay_ns = min_u64(delay_ns, timeout_ns - waited_ns);
+    *resume_ns = io_now_ns(shard->options.io) + delay_ns;
+    return KIWI_OK;
+}
+
 /* Back to its context until delay_ns have passed. The ledger gets the whole delay of an operation,
  * once it is over. */
 static void put_delay(struct shard *shard, struct kiwi_op *op, const struct admission *admission,
@@ -177,7 +213,10 @@ static void put_delay(struct shard *shard, struct kiwi_op *op, const struct admi
     if (state->start_ns == 0)
         state->start_ns = now;
     state->parts_left = (uint32_t)admission->reason;
-    state->resume_ns = now + admission->delay_ns;
+    if (shard_write_wait(shard, admission, now - state->start_ns, &state->resume_ns) != KIWI_OK) {
+        op_finish(op, KIWI_BUSY, executor);
+        return;
+    }
     if (admission->reason == KIWI_STALL_LOG)
         commit_dispatch(shard, executor, true);
     op_return(op, STEP_DELAY, executor);

@@ -6,9 +6,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "core/table/filter.h"
 #include "io/thread.h"
 
-#define ENTER_SPINS 200u
+#define ENTER_SPINS       200u
+#define ENTRIES_UNLIMITED (UINT64_MAX / 2)
+/* Bits per key: above the last level a filter saves a read for most absent keys, and costs little
+ * as little lies there. */
+#define FILTER_BITS_TIERED 14u
+#define FILTER_BITS_LAST   10u
 
 static_assert(sizeof(struct waiter) <= sizeof(struct waiter_slot), "a waiter fits its slot");
 
@@ -35,6 +41,18 @@ void shard_fork_child(struct shard *shard)
     shard->waiter_count = shard->staged_count = 0;
     shard->flush_waiters = NULL;
     shard->runner = NULL;
+}
+
+void shard_options_apply(struct shard *shard)
+{
+    const struct kiwi_options *options = &shard->options.options;
+    bool                       is_asked = options->filter_false_share > 0;
+    uint32_t bits = is_asked ? filter_bits_for(options->filter_false_share) : 0;
+
+    shard->entry_limit = options->memtable_entry_max != 0 ? options->memtable_entry_max
+                                                          : ENTRIES_UNLIMITED;
+    shard->filter_bits_tiered = is_asked ? bits : FILTER_BITS_TIERED;
+    shard->filter_bits_last = is_asked ? bits : FILTER_BITS_LAST;
 }
 
 void shard_stop(struct shard *shard, enum kiwi_status status, const char *format, ...)

@@ -22,8 +22,7 @@
 #include "io/mailbox.h"
 #include "kiwi/kiwi.h"
 
-#define SHARD_FROZEN_MAX   16u /* recovery may freeze more than the 3 that running allows */
-#define FROZEN_RUNNING_MAX 3u  /* frozen memtables beyond which writers are delayed */
+#define SHARD_FROZEN_MAX   16u /* recovery may freeze more than the frozen_max of running */
 #define SHARD_FLUSH_MAX    4u
 #define FLUSH_RATIO_START  16u /* in sixteenths: a flush takes as long as the filling */
 #define SHARD_SNAPSHOT_MAX 4096u
@@ -139,6 +138,7 @@ struct shard {
     uint32_t          index;
     enum kiwi_status  stopped;                     /* set by shard_stop */
     uint64_t          delay_ns_per_kib;            /* admission */
+    uint64_t          entry_limit;                 /* as memtable_limit, in entries */
     uint32_t          sample;                      /* counts gets between latency samples */
 
     struct frozen    *frozen[SHARD_FROZEN_MAX];    /* oldest first */
@@ -193,6 +193,7 @@ struct shard {
     uint64_t          rotated_bytes;               /* of all memtables that were frozen */
     uint64_t          frozen_bytes;                /* of those that wait for their flush */
     uint32_t          flush_ratio;                 /* admission.c */
+    uint32_t          filter_bits_tiered, filter_bits_last; /* of new tables */
     uint64_t          cache_budget;
     uint32_t          backlog;                     /* frozen memtables, as the runner saw them */
     bool              is_quiet;                    /* few writes: merge for the readers' sake */
@@ -242,6 +243,8 @@ struct shard {
  * may run for several shards at once, each in a thread of its own. */
 MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
 MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
+/* What follows from shard->options, at open and after they have changed. */
+void shard_options_apply(struct shard *shard);
 /* After kiwi_flush, when parts were dropped: makes the verdict final. Nobody else is there. */
 MUST_USE enum kiwi_status shard_settle(struct shard *shard, struct context *context);
 uint64_t shard_recovered_sequence(const struct shard *shard);
@@ -301,6 +304,10 @@ MUST_USE enum kiwi_status shard_write(struct shard *shard, struct entry *entries
 /* First half for cross-shard batches: would shard_write take the append now? */
 MUST_USE enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
                                      struct admission *admission);
+/* After KIWI_BUSY for a write that has waited so long. KIWI_OK: it comes again at *resume_ns.
+ * KIWI_BUSY: that was as long as it may; the text says what for. */
+MUST_USE enum kiwi_status shard_write_wait(struct shard *shard, const struct admission *admission,
+                                           uint64_t waited_ns, uint64_t *resume_ns);
 /* What the pacer asks of a write of bytes, 0: nothing. Charged once per operation. */
 uint64_t admission_charge(struct shard *shard, uint64_t bytes);
 void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t delay_ns);

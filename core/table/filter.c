@@ -42,6 +42,39 @@ struct filter_shape filter_shape_of(uint64_t key_count, uint32_t bits_per_key)
     return shape;
 }
 
+/*
+ * Keys fall into blocks at random, so a block has k of them with the probability of Poisson's law;
+ * each has set a given bit with the probability lanes / 512. The law is summed as it comes, from
+ * the weight 1 of an empty block, and divided by the sum of all weights.
+ */
+static double false_share_of(uint32_t bits_per_key)
+{
+    double   lanes = lanes_for(bits_per_key), mean = TABLE_FILTER_BLOCK_BITS / (double)bits_per_key;
+    double   weight = 1, weights = 0, passed = 0, is_clear = 1;
+    uint32_t key_max = (uint32_t)(mean * 2) + 64;
+
+    for (uint32_t keys = 0; keys < key_max; keys++) {
+        double passes = 1;
+
+        for (uint32_t lane = 0; lane < (uint32_t)lanes; lane++)
+            passes *= 1 - is_clear;
+        weights += weight;
+        passed += weight * passes;
+        weight *= mean / (keys + 1);
+        is_clear *= 1 - lanes / TABLE_FILTER_BLOCK_BITS;
+    }
+    return passed / weights;
+}
+
+uint32_t filter_bits_for(double false_share)
+{
+    uint32_t bits = 1;
+
+    while (bits < FILTER_BITS_MAX && false_share_of(bits) > false_share)
+        bits++;
+    return bits;
+}
+
 bool filter_shape_is_sound(const struct filter_shape *shape)
 {
     if (shape->partitions == 0)

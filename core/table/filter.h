@@ -21,6 +21,10 @@ struct filter_shape {
 
 /* For so many distinct keys; offset is left 0. */
 struct filter_shape filter_shape_of(uint64_t key_count, uint32_t bits_per_key);
+/* The fewest bits per key of a filter that lets at most this share of absent keys pass; at most
+ * FILTER_BITS_MAX. */
+#define FILTER_BITS_MAX 64u
+uint32_t filter_bits_for(double false_share);
 /* Of a table on disk: false when such a filter cannot be. */
 bool filter_shape_is_sound(const struct filter_shape *shape);
 

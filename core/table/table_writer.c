@@ -80,7 +80,9 @@ enum kiwi_status table_writer_open(const struct table_writer_options *options,
                                    struct table_writer **out)
 {
     struct table_writer *writer = memory_allocate_zeroed(sizeof *writer);
-    uint32_t             target = data_block_target(options->average_entry_bytes);
+    uint32_t             target = options->block_bytes != 0
+                                ? options->block_bytes
+                                : data_block_target(options->average_entry_bytes);
 
     *out = NULL;
     if (writer == NULL)

@@ -17,7 +17,8 @@ struct table_writer_options {
     struct database_id database;
     uint64_t           table_id, file_id;
     uint64_t           expected_entries;  /* sizes the filter; may be exceeded */
-    uint64_t           average_entry_bytes; /* key + value; chooses the block size (4 to 32 KiB) */
+    uint64_t           average_entry_bytes; /* key + value */
+    uint32_t           block_bytes;       /* aimed at, 4 to 32 KiB; 0: by the average entry */
     uint32_t           filter_bits_per_key; /* 0: none */
     uint64_t           hash_seed;         /* of hash_key, for the filter */
 };

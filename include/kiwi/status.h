@@ -11,7 +11,7 @@ enum kiwi_status {
     KIWI_INVALID,      /* the caller asked for something that makes no sense */
     KIWI_TOO_LARGE,    /* a key, value, batch or buffer is beyond a limit; the text names it */
     KIWI_TOO_SMALL,    /* the caller's buffer cannot hold the result; the size needed is reported */
-    KIWI_BUSY,         /* a bounded queue is full: try again */
+    KIWI_BUSY,         /* a bounded queue is full, or a write had no room in its time: try again */
     KIWI_LOCKED,       /* another process has the database open; the text names its pid */
     KIWI_IO,           /* the operating system refused a read or write */
     KIWI_FULL,         /* no space left on the device; reads go on */

@@ -46,6 +46,7 @@ static struct pick_options picks(void)
     return (struct pick_options){
         .level0_run_max = 3,
         .level_run_max = 3,
+        .level_max = 6,
         .memtable_bytes = 20000,
         .last_level_ratio = 0.5,
     };

@@ -126,8 +126,8 @@ static void obsolete_free(struct world *world)
 static void world_begin(struct world *world, uint64_t seed)
 {
     *world = (struct world){
-        .options = { .level0_run_max = 8, .level_run_max = 8, .memtable_bytes = MEMTABLE_BYTES,
-                     .last_level_ratio = 0.25 },
+        .options = { .level0_run_max = 8, .level_run_max = 8, .level_max = 6,
+                     .memtable_bytes = MEMTABLE_BYTES, .last_level_ratio = 0.25 },
         .random = seed,
         .key_first = 0,
         .key_last = UINT64_MAX,
@@ -780,6 +780,47 @@ static void a_last_level_that_has_outgrown_becomes_tiered(void **state)
     world_end(&world);
 }
 
+static void a_last_level_that_may_not_be_deeper_stays_the_last(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, 9);
+    world.options.level_max = 2;
+    run_new(&world, 2, 13 * 64 * MEMTABLE_BYTES, 0);
+    assert_int_equal(last_level(present(&world), &world.options), 2);
+    for (int i = 0; i < 64; i++) {
+        flush(&world, MEMTABLE_BYTES);
+        settle(&world);
+    }
+    ages_check(&world);
+    assert_int_equal(present(&world)->level_count, 3);
+    assert_int_equal(present(&world)->levels[2].run_count, 1);
+    world_end(&world);
+}
+
+/* Goal: what is there already is merged on. */
+static void levels_below_the_deepest_allowed_stay_in_use(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, 10);
+    run_new(&world, 4, 64 * MEMTABLE_BYTES, 0);
+    world.options.level_max = 2;
+    assert_int_equal(last_level(present(&world), &world.options), 4);
+    world_end(&world);
+    /* Lowered in the moment when a tiered level had no last one below it. */
+    world_begin(&world, 11);
+    run_new(&world, 2, 64 * MEMTABLE_BYTES, 0);
+    run_new(&world, 2, 64 * MEMTABLE_BYTES, 0);
+    world.options.level_max = 2;
+    assert_int_equal(last_level(present(&world), &world.options), 3);
+    settle(&world);
+    ages_check(&world);
+    world_end(&world);
+}
+
 /* More runs than one merge takes, as after a long time without compactions. */
 static void hundreds_of_runs_are_merged_in_portions(void **state)
 {
@@ -848,6 +889,8 @@ int main(void)
         cmocka_unit_test(a_run_of_tombstones_goes_to_the_bottom),
         cmocka_unit_test(merges_into_the_last_level_come_in_slices),
         cmocka_unit_test(a_last_level_that_has_outgrown_becomes_tiered),
+        cmocka_unit_test(a_last_level_that_may_not_be_deeper_stays_the_last),
+        cmocka_unit_test(levels_below_the_deepest_allowed_stay_in_use),
         cmocka_unit_test(hundreds_of_runs_are_merged_in_portions),
         cmocka_unit_test(debt_grows_with_what_waits),
     };

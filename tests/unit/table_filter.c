@@ -74,6 +74,24 @@ static void few_absent_keys_pass(void **state)
     }
 }
 
+/* Goal: what is asked for is kept, and not by a filter twice as large. */
+static void a_filter_lets_the_share_pass_that_was_asked_for(void **state)
+{
+    static const double shares[] = { 0.5, 0.1, 0.05, 0.01, 0.001 };
+    uint32_t            before = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(shares); i++) {
+        uint32_t bits = filter_bits_for(shares[i]);
+
+        assert_true(bits > before);
+        before = bits;
+        assert_true(false_percent(200000, bits) <= 100 * shares[i] * 1.05);
+        assert_true(false_percent(200000, bits - 1) > 100 * shares[i] * 0.8);
+    }
+    assert_in_range(filter_bits_for(0.000001), before + 1, FILTER_BITS_MAX);
+}
+
 static void any_number_of_bits_and_keys_makes_a_sound_filter(void **state)
 {
     (void)state;
@@ -118,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_absent_keys_pass),
+        cmocka_unit_test(a_filter_lets_the_share_pass_that_was_asked_for),
         cmocka_unit_test(any_number_of_bits_and_keys_makes_a_sound_filter),
         cmocka_unit_test(no_bits_or_no_keys_is_no_filter),
         cmocka_unit_test(an_unsound_shape_is_refused),

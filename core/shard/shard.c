@@ -55,6 +55,14 @@ void shard_options_apply(struct shard *shard)
     shard->filter_bits_last = is_asked ? bits : FILTER_BITS_LAST;
 }
 
+void shard_options_changed(struct shard *shard)
+{
+    shard_options_apply(shard);
+    shard->pick_is_stale = true;
+    admission_update(shard);
+    background_wake(shard);
+}
+
 void shard_stop(struct shard *shard, enum kiwi_status status, const char *format, ...)
 {
     va_list arguments;

@@ -243,8 +243,10 @@ struct shard {
  * may run for several shards at once, each in a thread of its own. */
 MUST_USE enum kiwi_status shard_open(const struct shard_options *options, struct shard **out);
 MUST_USE enum kiwi_status shard_open_finish(struct shard *shard);
-/* What follows from shard->options, at open and after they have changed. */
+/* What follows from shard->options. */
 void shard_options_apply(struct shard *shard);
+/* Inside, when they have changed in a shard at work. */
+void shard_options_changed(struct shard *shard);
 /* After kiwi_flush, when parts were dropped: makes the verdict final. Nobody else is there. */
 MUST_USE enum kiwi_status shard_settle(struct shard *shard, struct context *context);
 uint64_t shard_recovered_sequence(const struct shard *shard);

@@ -73,7 +73,16 @@ enum kiwi_status kiwi_open(const char *directory, const struct kiwi_options *opt
  */
 enum kiwi_status kiwi_close(struct kiwi_db *db);
 
-const struct kiwi_options *kiwi_db_options(const struct kiwi_db *db); /* as derived; borrowed */
+/* As derived, and as kiwi_configure left them: not to be read while that runs. Borrowed. */
+const struct kiwi_options *kiwi_db_options(const struct kiwi_db *db);
+/*
+ * Changes options of an open database to those of changed: a copy of *kiwi_db_options(db) with
+ * other values in fields marked (live) in options.h; 0 derives anew. All shards go over in one
+ * moment; writes that wait for room, the present memtable, and flushes and merges that begin later
+ * follow the new values, running ones end as they began. KIWI_INVALID: a value out of range, or
+ * another one in a field that is not live; the text names it, nothing has changed. Any thread.
+ */
+enum kiwi_status kiwi_configure(struct kiwi_db *db, const struct kiwi_options *changed);
 uint32_t                   kiwi_shard_count(const struct kiwi_db *db);
 uint32_t                   kiwi_shard_of(const struct kiwi_db *db, struct kiwi_slice key);
 

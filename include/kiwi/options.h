@@ -47,39 +47,42 @@ struct kiwi_options {
     bool                 must_be_new;   /* refuse a directory that already holds one */
     bool                 read_verify;   /* check block checksums after each device read; true */
 
-    /* The rest adapts. Zero means derived; after ";" what that gives. */
+    /* The rest adapts. Zero means derived; after ";" what that gives. What is marked (live) can be
+     * changed while the database is open, see kiwi_configure. */
     /*
-     * Per shard, when an active memtable freezes: 16 KiB to memory_bytes; a third of the memory for
-     * all memtables. An active one may take up to three quarters of what all may take while flushes
-     * are much faster than writes. Active and frozen ones together take frozen_max + 1 times as
-     * much at most, and never more than half of memory_bytes: it is less where that would be.
+     * (live) Per shard, when an active memtable freezes: 16 KiB to memory_bytes; a third of the
+     * memory for all memtables. An active one may take up to three quarters of what all may take
+     * while flushes are much faster than writes. Active and frozen ones together take frozen_max + 1
+     * times as much at most, and never more than half of memory_bytes: it is less where that would
+     * be.
      */
     uint64_t   memtable_bytes;
-    /* Per shard, entries at which an active memtable freezes however small it is: 1 to 2^40; no
-     * such limit. An entry is a version of a key; one replaced in place counts once. */
+    /* (live) Per shard, entries at which an active memtable freezes however small it is: 1 to 2^40;
+     * no such limit. An entry is a version of a key; one replaced in place counts once. */
     uint64_t   memtable_entry_max;
-    /* Frozen memtables of one shard beyond which writes wait for a flush: 1 to 16; 3. */
+    /* (live) Frozen memtables of one shard beyond which writes wait for a flush: 1 to 16; 3. */
     uint32_t   frozen_max;
-    uint32_t   flush_max_workers;       /* of a shard's frozen ones, flushed at once: 1 to 4; 2 */
+    /* (live) Frozen memtables of one shard that flush at once: 1 to 4; 2. */
+    uint32_t   flush_max_workers;
     /*
-     * How long a write waits for room in memtables and log before it is refused with KIWI_BUSY and
-     * has changed nothing: 1 ms to 24 h; as long as it takes. Writes are slowed long before, by at
-     * most 1 ms each; that is no wait for room.
+     * (live) How long a write waits for room in memtables and log before it is refused with
+     * KIWI_BUSY and has changed nothing: 1 ms to 24 h; as long as it takes. Writes are slowed long
+     * before, by at most 1 ms each; that is no wait for room.
      */
     uint64_t   write_timeout_ns;
-    uint64_t   log_bytes;               /* of a shard's log ring: 256 KiB to 1 TiB; by memtables */
-    uint64_t   table_bytes;             /* aimed at in a table: 16 KiB to 4 GiB; by memtables */
-    /* Aimed at in data blocks of new tables: 4096 to 32768, rounded down to 512; what entries of
-     * their size fill best. An entry that is larger has a block of its own. */
+    uint64_t   log_bytes;           /* of a shard's log ring: 256 KiB to 1 TiB; by memtables */
+    uint64_t   table_bytes;         /* aimed at in a table: 16 KiB to 4 GiB; by memtables */
+    /* (live) Aimed at in data blocks of new tables: 4096 to 32768, rounded down to 512; what entries
+     * of their size fill best. An entry that is larger has a block of its own. */
     uint32_t   block_bytes;
-    uint32_t   level0_run_max;          /* runs in L0 before they are merged: 2 to 32; 8 */
-    uint32_t   level_run_max;           /* runs in a tiered level below L0: 2 to 32; 8 */
-    /* Deepest level that merges make: 2 to 6; 6. What lies deeper already stays in use. */
+    uint32_t   level0_run_max;      /* (live) runs in L0 before they are merged: 2 to 32; 8 */
+    uint32_t   level_run_max;       /* (live) runs in a tiered level below L0: 2 to 32; 8 */
+    /* (live) Deepest level that merges make: 2 to 6; 6. What lies deeper already stays in use. */
     uint32_t   level_max;
-    /* Share of absent keys that the filters of new tables let pass: 0.000001 to 0.5; 0.0014 above
-     * the last level and 0.008 in it. */
+    /* (live) Share of absent keys that the filters of new tables let pass: 0.000001 to 0.5; 0.0014
+     * above the last level and 0.008 in it. */
     double     filter_false_share;
-    bool       statistics_off;          /* only to price the statistics themselves */
+    bool       statistics_off;      /* only to price the statistics themselves */
     /* tests: a simulated backend, borrowed; NULL: from io_backend */
     struct io *io;
 };

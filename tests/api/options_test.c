@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/thread.h"
 #include "tests/support/world.h"
 
 #define check_ok(call)                                                                       \
@@ -31,11 +32,14 @@ struct option {
     enum option_kind kind;
     bool             is_derived; /* 0 is "derived" */
     uint64_t         low, high;
+    bool             is_live;
 };
 
-#define OPTION(field, kind, derived, low, high)                                                   \
+#define OPTION(field, kind, derived, low, high)   OPTION_ROW(field, kind, derived, low, high, false)
+#define LIVE_OPTION(field, kind, low, high)       OPTION_ROW(field, kind, true, low, high, true)
+#define OPTION_ROW(field, kind, derived, low, high, live)                                         \
     { #field, offsetof(struct kiwi_options, field), sizeof(((struct kiwi_options *)0)->field),    \
-      kind, derived, low, high }
+      kind, derived, low, high, live }
 
 static const struct option options[] = {
     OPTION(memory_bytes, OPTION_WHOLE, false, 8u << 20, 1ull << 46),
@@ -46,18 +50,18 @@ static const struct option options[] = {
     OPTION(create, OPTION_FLAG, false, 0, 1),
     OPTION(must_be_new, OPTION_FLAG, false, 0, 1),
     OPTION(read_verify, OPTION_FLAG, false, 0, 1),
-    OPTION(memtable_bytes, OPTION_WHOLE, true, 16384, 8u << 20),
-    OPTION(memtable_entry_max, OPTION_WHOLE, true, 1, 1ull << 40),
-    OPTION(frozen_max, OPTION_WHOLE, true, 1, 16),
-    OPTION(flush_max_workers, OPTION_WHOLE, true, 1, 4),
-    OPTION(write_timeout_ns, OPTION_WHOLE, true, 1000000, 86400ull * 1000000000),
+    LIVE_OPTION(memtable_bytes, OPTION_WHOLE, 16384, 8u << 20),
+    LIVE_OPTION(memtable_entry_max, OPTION_WHOLE, 1, 1ull << 40),
+    LIVE_OPTION(frozen_max, OPTION_WHOLE, 1, 16),
+    LIVE_OPTION(flush_max_workers, OPTION_WHOLE, 1, 4),
+    LIVE_OPTION(write_timeout_ns, OPTION_WHOLE, 1000000, 86400ull * 1000000000),
     OPTION(log_bytes, OPTION_WHOLE, true, 256u << 10, 1ull << 40),
     OPTION(table_bytes, OPTION_WHOLE, true, 16384, 4ull << 30),
-    OPTION(block_bytes, OPTION_WHOLE, true, 4096, 32768),
-    OPTION(level0_run_max, OPTION_WHOLE, true, 2, 32),
-    OPTION(level_run_max, OPTION_WHOLE, true, 2, 32),
-    OPTION(level_max, OPTION_WHOLE, true, 2, 6),
-    OPTION(filter_false_share, OPTION_FRACTION, true, 0, 0),
+    LIVE_OPTION(block_bytes, OPTION_WHOLE, 4096, 32768),
+    LIVE_OPTION(level0_run_max, OPTION_WHOLE, 2, 32),
+    LIVE_OPTION(level_run_max, OPTION_WHOLE, 2, 32),
+    LIVE_OPTION(level_max, OPTION_WHOLE, 2, 6),
+    LIVE_OPTION(filter_false_share, OPTION_FRACTION, 0, 0),
     OPTION(statistics_off, OPTION_FLAG, false, 0, 1),
     OPTION(io, OPTION_POINTER, false, 0, 0),
 };
@@ -456,6 +460,191 @@ static void data_blocks_are_as_large_as_asked_for(void **state)
     assert_true(large - small >= 20000);
 }
 
+/* ---- changes of an open database ---- */
+
+/* Another value that the check lets pass. */
+static void value_change(struct kiwi_options *changed, const struct option *option)
+{
+    struct kiwi_options before = *changed;
+    uintptr_t           nobody = 64;
+    double              share = 0.25;
+    char               *at = (char *)changed + option->offset;
+
+    if (option->kind == OPTION_FLAG)
+        *at = *at == 0;
+    else if (option->kind == OPTION_POINTER)
+        memcpy(at, &nobody, sizeof nobody);
+    else if (option->kind == OPTION_FRACTION)
+        memcpy(at, &share, sizeof share);
+    else
+        value_set(changed, option, option->high);
+    if (memcmp(at, (const char *)&before + option->offset, option->bytes) == 0)
+        value_set(changed, option, option->low);
+}
+
+static bool is_same(const struct kiwi_options *a, const struct kiwi_options *b,
+                    const struct option *option)
+{
+    return memcmp((const char *)a + option->offset, (const char *)b + option->offset,
+                  option->bytes) == 0;
+}
+
+static void live_options_change_and_others_are_refused_by_name(void **state)
+{
+    struct kiwi_options before, changed;
+    struct world        world;
+    char                wanted[64];
+
+    (void)state;
+    world_of(&world, 7);
+    world.options.memory_bytes = 64u << 20;
+    check_ok(world_open(&world));
+    before = *kiwi_db_options(world.db);
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &options[i];
+
+        changed = before;
+        value_change(&changed, option);
+        if (option->is_live) {
+            check_ok(kiwi_configure(world.db, &changed));
+            assert_false(is_same(kiwi_db_options(world.db), &before, option));
+            value_set(&changed, option, 0);
+            put_one(&world, (uint32_t)i, KIWI_OK);
+            check_ok(kiwi_flush(world.context));
+            check_ok(kiwi_configure(world.db, &changed));
+        } else {
+            assert_int_equal(kiwi_configure(world.db, &changed), KIWI_INVALID);
+            snprintf(wanted, sizeof wanted, "option %s cannot change", option->name);
+            assert_non_null(strstr(kiwi_error_text(), wanted));
+        }
+        for (size_t k = 0; k < OPTION_COUNT; k++)
+            assert_true(is_same(kiwi_db_options(world.db), &before, &options[k]));
+    }
+    changed = before;
+    changed.level_max = 7;
+    assert_int_equal(kiwi_configure(world.db, &changed), KIWI_INVALID);
+    refused_by_name(&changed, "level_max");
+    world_end(&world);
+}
+
+/* Nobody flushes, so what is frozen stays and tells which limits held. */
+static void changed_limits_hold_for_the_memtable_that_fills(void **state)
+{
+    struct kiwi_stats  *stats = malloc(sizeof *stats);
+    struct kiwi_options changed;
+    struct world        world;
+    uint32_t            number = 0;
+
+    (void)state;
+    world_of(&world, 8);
+    world.options.shard_count = 1;
+    check_ok(world_open(&world));
+    kiwi_detach(world.context);
+    for (; number < 25; number++)
+        put_one(&world, number, KIWI_OK);
+    check_ok(kiwi_stats_read(world.db, stats));
+    assert_int_equal(stats->memtable_count, 1);
+    changed = *kiwi_db_options(world.db);
+    changed.memtable_entry_max = 10;
+    changed.frozen_max = 2;
+    changed.write_timeout_ns = 1000000;
+    check_ok(kiwi_configure(world.db, &changed));
+    for (; number < 25 + 20; number++) /* one of 25, one of 10, and one of 10 that is full */
+        put_one(&world, number, KIWI_OK);
+    put_one(&world, number, KIWI_BUSY);
+    check_ok(kiwi_stats_read(world.db, stats));
+    assert_int_equal(stats->memtable_count, 3);
+    changed.frozen_max = 3;
+    check_ok(kiwi_configure(world.db, &changed));
+    for (; number < 25 + 30; number++)
+        put_one(&world, number, KIWI_OK);
+    put_one(&world, number, KIWI_BUSY);
+    check_ok(kiwi_attach(world.context, 1));
+    changed.memtable_entry_max = changed.write_timeout_ns = 0;
+    check_ok(kiwi_configure(world.db, &changed));
+    for (; number < 100; number++)
+        put_one(&world, number, KIWI_OK);
+    world_end(&world);
+    free(stats);
+}
+
+struct hand {
+    struct kiwi_db *db;
+    uint32_t        first;
+    uint32_t        failures;
+};
+
+static void hand_writes(void *argument)
+{
+    struct hand         *hand = argument;
+    struct kiwi_context *context;
+    struct kiwi_buffer   value = { 0 };
+    char                 key[32], bytes[300] = { 0 };
+
+    hand->failures += kiwi_context_open(hand->db, 16, &context) != KIWI_OK;
+    for (uint32_t i = 0; i < 1500; i++) {
+        snprintf(key, sizeof key, "key%06u", hand->first + i);
+        hand->failures += kiwi_put(context, (struct kiwi_slice){ key, strlen(key) },
+                                   (struct kiwi_slice){ bytes, sizeof bytes }, KIWI_MEMORY)
+                       != KIWI_OK;
+        hand->failures += kiwi_get(context, (struct kiwi_slice){ key, strlen(key) }, NULL, &value)
+                       != KIWI_OK;
+    }
+    kiwi_buffer_free(&value);
+    kiwi_context_close(context);
+}
+
+static void hand_configures(void *argument)
+{
+    static const uint32_t counts[] = { 2, 5, 3, 16 };
+    struct hand          *hand = argument;
+
+    for (uint32_t i = 0; i < 200; i++) {
+        struct kiwi_options changed = *kiwi_db_options(hand->db);
+
+        changed.memtable_bytes = 16384u << i % 5;
+        changed.memtable_entry_max = i % 2 * 100;
+        changed.frozen_max = counts[i % 4];
+        changed.flush_max_workers = 1 + i % 4;
+        changed.level0_run_max = counts[i / 3 % 4];
+        changed.level_max = 2 + i % 5;
+        changed.block_bytes = 4096u << i % 4;
+        changed.filter_false_share = i % 3 * 0.01;
+        changed.write_timeout_ns = i % 2 * 60000000000ull;
+        hand->failures += kiwi_configure(hand->db, &changed) != KIWI_OK;
+    }
+}
+
+/* Goal: no race, no assertion, nothing lost, whatever changes at work. */
+static void options_change_while_others_write(void **state)
+{
+    struct kiwi_buffer value = { 0 };
+    struct world       world;
+    struct hand        hands[3];
+    struct thread     *threads[3];
+    char               key[32];
+
+    (void)state;
+    world_make(&world, WORLD_MANAGED, 9);
+    check_ok(world_open(&world));
+    for (uint32_t i = 0; i < 3; i++) {
+        hands[i] = (struct hand){ .db = world.db, .first = i * 1500 };
+        check_ok(thread_start(i == 2 ? hand_configures : hand_writes, &hands[i], -1, "hand",
+                              &threads[i]));
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        thread_join(threads[i]);
+        assert_int_equal(hands[i].failures, 0);
+    }
+    for (uint32_t i = 0; i < 3000; i++) {
+        snprintf(key, sizeof key, "key%06u", i);
+        check_ok(kiwi_get(world.context, (struct kiwi_slice){ key, strlen(key) }, NULL, &value));
+        assert_int_equal(value.size, 300);
+    }
+    kiwi_buffer_free(&value);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +659,9 @@ int main(void)
         cmocka_unit_test(a_batch_is_refused_whole_when_its_time_is_over),
         cmocka_unit_test(filters_let_as_many_absent_keys_pass_as_they_may),
         cmocka_unit_test(data_blocks_are_as_large_as_asked_for),
+        cmocka_unit_test(live_options_change_and_others_are_refused_by_name),
+        cmocka_unit_test(changed_limits_hold_for_the_memtable_that_fills),
+        cmocka_unit_test(options_change_while_others_write),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,6 @@
 #define TEXT(first, words) CONFIG_TEXT, 0, first, 0, 0, words
 #define WHOLE(first, low, high) CONFIG_WHOLE, first, NULL, low, high, NULL
 #define FRACTION(first, low, high) CONFIG_FRACTION, first, NULL, low, high, NULL
-#define NOT_YET "has no effect yet"
 #define OPTION(field, scale, env)                                                                 \
     offsetof(struct kiwi_options, field), sizeof(((struct kiwi_options *)0)->field), scale, env
 #define NO_OPTION 0, 0, 0, NULL
@@ -54,9 +53,15 @@ static const struct config_key keys[] = {
       "prod: the same", OPTION(filter_false_share, 1, "prod") },
     { "flush_max_workers", WHOLE(2, 1, 4), "flushes", CONFIG_RESTART,
       "frozen memtables of a shard flushed at once", OPTION(flush_max_workers, 1, NULL) },
-    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_NEVER, NOT_YET, NO_OPTION },
-    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "indexes", CONFIG_NEVER, NOT_YET, NO_OPTION },
-    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "filters", CONFIG_NEVER, NOT_YET, NO_OPTION },
+    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+      "data blocks cached at most; not set: as many as fit",
+      OPTION(cache_data_block_max, 1, NULL) },
+    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+      "index blocks cached at most, one or more of each table",
+      OPTION(cache_index_block_max, 1, NULL) },
+    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+      "filter blocks cached at most, one or more of each table",
+      OPTION(cache_filter_block_max, 1, NULL) },
     { "block_size", WHOLE(NAN, 4096, 32768), "bytes", CONFIG_RESTART,
       "data blocks of new tables, in steps of 512; not set: what entries of their size fill best",
       OPTION(block_bytes, 1, NULL) },

@@ -67,10 +67,9 @@ static void block_forget(struct block_store *store, struct cache_block *block)
 {
     assert(block->state == BLOCK_LIVE);
     block_tables_remove(store, block);
-    if (block->tier == KIWI_TIER_BLOCK) {
+    store->live_counts[block->tier]--;
+    if (block->tier == KIWI_TIER_BLOCK)
         store->live_bytes -= block->bytes;
-        store->live_count--;
-    }
     if (block->pins > 0)
         block->state = BLOCK_DOOMED;
     else
@@ -144,7 +143,9 @@ uint64_t block_store_log_bytes(const struct block_store *store, enum log_kind ki
 
 uint64_t block_store_mean_bytes(const struct block_store *store)
 {
-    return store->live_count == 0 ? 4096 : store->live_bytes / store->live_count;
+    uint64_t count = store->live_counts[KIWI_TIER_BLOCK];
+
+    return count == 0 ? 4096 : store->live_bytes / count;
 }
 
 /* ---- finding ---- */
@@ -381,10 +382,9 @@ bool block_store_insert(struct block_store *store, const struct block_key *key, 
     }
     memcpy(slot->data, block.data, block.size);
     store->counts[key->tier].inserts++;
-    if (key->tier == KIWI_TIER_BLOCK) {
+    store->live_counts[key->tier]++;
+    if (key->tier == KIWI_TIER_BLOCK)
         store->live_bytes += block.size;
-        store->live_count++;
-    }
     return true;
 }
 

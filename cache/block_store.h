@@ -97,7 +97,8 @@ struct block_store {
     struct ghost         ghost;        /* of data blocks */
     uint64_t             ghost_hits;
     uint64_t             answered;     /* the record whose block was found last; 0: none was */
-    uint64_t             live_bytes, live_count; /* of data blocks */
+    uint64_t             live_bytes;   /* of data blocks */
+    uint64_t             live_counts[KIWI_TIER_COUNT];
     struct block_counts  counts[KIWI_TIER_COUNT];
     struct block_note    notes[BLOCK_NOTES];
 };

@@ -34,7 +34,8 @@ struct cache {
     uint64_t            segment_bytes_max;
     uint64_t            debt;            /* bytes that must be freed for what was inserted */
     uint64_t            data_inserted;   /* bytes since the last decision */
-    uint64_t                block_need; /* what all data blocks take; 0: not known */
+    uint64_t            block_need;      /* what all data blocks take; 0: not known */
+    uint64_t            block_limits[KIWI_TIER_COUNT];
     struct balance_evidence evidence;
     uint64_t            record_ghosts_seen, block_ghosts_seen;
     uint32_t            share;           /* of the records, of SHARE_ONE */
@@ -95,6 +96,7 @@ enum kiwi_status cache_open(const struct cache_options *options, struct cache **
         return FAIL(KIWI_NO_MEMORY, "no memory for a cache of %zu bytes", sizeof(*cache));
     memset(cache, 0, sizeof(*cache));
     cache->segment_bytes_max = options->segment_bytes;
+    memset(cache->block_limits, 0xff, sizeof(cache->block_limits));
     tiers_open(cache, options->budget_bytes);
     *out = cache;
     return KIWI_OK;
@@ -231,6 +233,47 @@ static void room_make_bytes(struct cache *cache, uint64_t bytes, uint64_t turns)
         segment_vacate(cache, straggler);
         segment_pool_trim(&cache->pool, bytes);
     }
+}
+
+/* ---- limits in blocks ---- */
+
+void cache_block_limits_set(struct cache *cache, const uint64_t limits[KIWI_TIER_COUNT])
+{
+    memcpy(cache->block_limits, limits, sizeof(cache->block_limits));
+}
+
+static bool tier_is_full(const struct cache *cache, enum kiwi_tier tier)
+{
+    return cache->blocks.live_counts[tier] >= cache->block_limits[tier];
+}
+
+/* The log of the tier that gives first, as balance_victim would have it for memory. */
+static enum log_kind tier_log(const struct cache *cache, enum kiwi_tier tier)
+{
+    uint64_t small = block_store_log_bytes(&cache->blocks, LOG_SMALL);
+    uint64_t main = block_store_log_bytes(&cache->blocks, LOG_MAIN);
+
+    if (tier != KIWI_TIER_BLOCK)
+        return tier == KIWI_TIER_INDEX ? LOG_INDEX : LOG_FILTER;
+    return main == 0 || small * SHARE_ONE > (small + main) * SMALL_SHARE ? LOG_SMALL : LOG_MAIN;
+}
+
+/* Whether the tier may have one block more; evicts until it may, a bounded number. */
+static bool tier_make_room(struct cache *cache, enum kiwi_tier tier)
+{
+    for (uint32_t item = 0; tier_is_full(cache, tier) && item < RECLAIM_ITEMS; item++) {
+        enum log_kind kind = tier_log(cache, tier);
+        uint64_t      debt = UINT64_MAX;
+        uint32_t      one = 1;
+        bool          force = item >= RECLAIM_ITEMS / 2; /* all may be worth keeping */
+
+        if (!block_store_reclaim(&cache->blocks, kind, &debt, &one, force)
+            && (tier != KIWI_TIER_BLOCK
+                || !block_store_reclaim(&cache->blocks, kind == LOG_SMALL ? LOG_MAIN : LOG_SMALL,
+                                        &debt, &one, force)))
+            break; /* all of it is pinned */
+    }
+    return !tier_is_full(cache, tier);
 }
 
 /* ---- balance ---- */
@@ -451,6 +494,8 @@ void cache_block_insert(struct cache *cache, enum kiwi_tier tier, uint64_t table
 {
     struct block_key key = block_key_of(tier, table_id, offset);
 
+    if (UNLIKELY(tier_is_full(cache, tier)) && !tier_make_room(cache, tier))
+        return;
     if (!block_store_insert(&cache->blocks, &key, bytes_of(block, bytes), false)) {
         if (block_is_large(&cache->pool, bytes))
             room_make_bytes(cache, bytes + PAGE_BYTES + segment_pool_reserve(&cache->pool),
@@ -476,7 +521,9 @@ void cache_block_offer(struct cache *cache, enum kiwi_tier tier, uint64_t table_
 {
     struct block_key key = block_key_of(tier, table_id, offset);
 
-    if (block_store_head_room(&cache->blocks, tier, bytes) == 0 && !cache_has_room(cache, bytes))
+    if (tier_is_full(cache, tier)
+        || (block_store_head_room(&cache->blocks, tier, bytes) == 0
+            && !cache_has_room(cache, bytes)))
         return;
     (void)!block_store_insert(&cache->blocks, &key, bytes_of(block, bytes), true);
     index_adapt(&cache->blocks.index, SWEEP_STEPS);

@@ -27,6 +27,9 @@ MUST_USE enum kiwi_status cache_open(const struct cache_options *options, struct
 void     cache_close(struct cache *cache); /* NULL is fine */
 /* Evicts at once if the budget is smaller than before. */
 void     cache_budget_set(struct cache *cache, uint64_t budget_bytes);
+/* At most so many blocks of each tier however much room there is; UINT64_MAX: as many as fit, as
+ * after cache_open. Where there are more now, the next inserts evict, up to 256 each. */
+void     cache_block_limits_set(struct cache *cache, const uint64_t limits[KIWI_TIER_COUNT]);
 /* What all data blocks of the shard take together: as long as that fits, records do not displace
  * them. 0: not known. */
 void     cache_block_need_set(struct cache *cache, uint64_t bytes);

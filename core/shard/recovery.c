@@ -242,8 +242,8 @@ static enum kiwi_status parts_open(struct shard *shard)
     TRY(table_files_open(&files, shard->manifest, &shard->files));
     TRY(table_files_adopt(shard->files, version_present(shard->versions)));
     shard->pool_bytes = table_files_pool_bytes(shard->files);
-    shard_options_apply(shard);
     TRY(cache_open(&cache, &shard->cache));
+    shard_options_apply(shard);
     shard->cache_budget = cache.budget_bytes;
     TRY(memtable_pool_open(memory_chunk_bytes(&shard->options), &shard->pool));
     return log_recover(shard, &state);

@@ -43,16 +43,28 @@ void shard_fork_child(struct shard *shard)
     shard->runner = NULL;
 }
 
+static uint64_t part_of_shard(const struct shard *shard, uint64_t count)
+{
+    return count == 0 ? UINT64_MAX : (count + shard->options.count - 1) / shard->options.count;
+}
+
 void shard_options_apply(struct shard *shard)
 {
     const struct kiwi_options *options = &shard->options.options;
     bool                       is_asked = options->filter_false_share > 0;
     uint32_t bits = is_asked ? filter_bits_for(options->filter_false_share) : 0;
+    uint64_t limits[KIWI_TIER_COUNT] = {
+        [KIWI_TIER_RECORD] = UINT64_MAX,
+        [KIWI_TIER_BLOCK] = part_of_shard(shard, options->cache_data_block_max),
+        [KIWI_TIER_INDEX] = part_of_shard(shard, options->cache_index_block_max),
+        [KIWI_TIER_FILTER] = part_of_shard(shard, options->cache_filter_block_max),
+    };
 
     shard->entry_limit = options->memtable_entry_max != 0 ? options->memtable_entry_max
                                                           : ENTRIES_UNLIMITED;
     shard->filter_bits_tiered = is_asked ? bits : FILTER_BITS_TIERED;
     shard->filter_bits_last = is_asked ? bits : FILTER_BITS_LAST;
+    cache_block_limits_set(shard->cache, limits);
 }
 
 void shard_options_changed(struct shard *shard)

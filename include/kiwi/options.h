@@ -52,9 +52,9 @@ struct kiwi_options {
     /*
      * (live) Per shard, when an active memtable freezes: 16 KiB to memory_bytes; a third of the
      * memory for all memtables. An active one may take up to three quarters of what all may take
-     * while flushes are much faster than writes. Active and frozen ones together take frozen_max + 1
-     * times as much at most, and never more than half of memory_bytes: it is less where that would
-     * be.
+     * while flushes are much faster than writes. Active and frozen ones together take frozen_max
+     * + 1 times as much at most, and never more than half of memory_bytes: it is less where that
+     * would be.
      */
     uint64_t   memtable_bytes;
     /* (live) Per shard, entries at which an active memtable freezes however small it is: 1 to 2^40;
@@ -72,9 +72,17 @@ struct kiwi_options {
     uint64_t   write_timeout_ns;
     uint64_t   log_bytes;           /* of a shard's log ring: 256 KiB to 1 TiB; by memtables */
     uint64_t   table_bytes;         /* aimed at in a table: 16 KiB to 4 GiB; by memtables */
-    /* (live) Aimed at in data blocks of new tables: 4096 to 32768, rounded down to 512; what entries
-     * of their size fill best. An entry that is larger has a block of its own. */
+    /* (live) Aimed at in data blocks of new tables: 4096 to 32768, rounded down to 512; what
+     * entries of their size fill best. An entry that is larger has a block of its own. */
     uint32_t   block_bytes;
+    /*
+     * (live) Data, index and filter blocks that the caches keep at most, however much room there
+     * is: 1 to 2^40; as many as fit. Over all shards: each keeps an equal part, rounded up. Cached
+     * records are not counted.
+     */
+    uint64_t   cache_data_block_max;
+    uint64_t   cache_index_block_max;
+    uint64_t   cache_filter_block_max;
     uint32_t   level0_run_max;      /* (live) runs in L0 before they are merged: 2 to 32; 8 */
     uint32_t   level_run_max;       /* (live) runs in a tiered level below L0: 2 to 32; 8 */
     /* (live) Deepest level that merges make: 2 to 6; 6. What lies deeper already stays in use. */

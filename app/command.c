@@ -10,7 +10,7 @@
 #include "app/text.h"
 #include "kiwi/status.h"
 
-#define KEY_OPTIONS "dir in out json memory io-backend help"
+#define KEY_OPTIONS "dir in out json memory io-backend set help"
 
 static const struct command commands[] = {
     { "bench", "run YCSB workloads and report latency, levels and amplification",
@@ -35,7 +35,7 @@ static const struct command commands[] = {
       "  kiwidb scan --count\n",
       "from to limit reverse keys-only count " KEY_OPTIONS, 0, 1, command_scan, NULL },
     { "stat", "show counters, levels and caches of a database", "",
-      "  kiwidb stat\n  kiwidb stat --json\n", "dir json memory io-backend help", 0, 0,
+      "  kiwidb stat\n  kiwidb stat --json\n", "dir json memory io-backend set help", 0, 0,
       command_stat, NULL },
     { "verify", "read a whole database that nobody has open; tell what is damaged", "[DIR]",
       "  kiwidb verify\n"
@@ -47,11 +47,13 @@ static const struct command commands[] = {
       "  kiwidb repair shop --into shop-saved       exit 4: something was lost\n",
       "dir into dry-run json quiet memory io-backend help", 0, 1, command_repair, NULL },
     { "config", "show and change the options kept in a database's config.json",
-      "list | get NAME | set NAME VALUE",
+      "list | diff | get NAME | explain NAME | set NAME VALUE",
       "  kiwidb config list\n"
+      "  kiwidb config diff                         only what is not the default\n"
       "  kiwidb config get max_memtable_size_mb\n"
-      "  kiwidb config set env prod\n",
-      "dir json help", 1, 3, command_config, NULL },
+      "  kiwidb config set env prod\n"
+      "  KIWI_MAX_LEVELS=3 kiwidb config explain max_levels\n",
+      "dir json set help", 1, 3, command_config, NULL },
     { "version", "print version and features", "", "  kiwidb version --json\n", "json help", 0, 0,
       command_version, NULL },
     { "help", "print this text, or that of a command", "[COMMAND]", "  kiwidb help get\n", "help",
@@ -68,7 +70,8 @@ struct option_rule {
 enum {
     OPTION_DIR, OPTION_IN, OPTION_OUT, OPTION_JSON, OPTION_MEMORY, OPTION_DURABILITY, OPTION_CREATE,
     OPTION_FROM, OPTION_TO, OPTION_LIMIT, OPTION_REVERSE, OPTION_KEYS_ONLY, OPTION_COUNT,
-    OPTION_IO_BACKEND, OPTION_INTO, OPTION_DRY_RUN, OPTION_QUIET, OPTION_HELP, OPTION_RULE_COUNT,
+    OPTION_IO_BACKEND, OPTION_SET, OPTION_INTO, OPTION_DRY_RUN, OPTION_QUIET, OPTION_HELP,
+    OPTION_RULE_COUNT,
 };
 
 static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
@@ -86,6 +89,7 @@ static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
     [OPTION_KEYS_ONLY] = { "keys-only", 'k', NULL, "no values" },
     [OPTION_COUNT] = { "count", 'c', NULL, "only how many there are" },
     [OPTION_IO_BACKEND] = { "io-backend", 0, "NAME", "uring (default) or posix" },
+    [OPTION_SET] = { "set", 0, "NAME=VALUE", "a key of config.json, for this run alone" },
     [OPTION_INTO] = { "into", 0, "NEW", "the new database's directory; must not exist" },
     [OPTION_DRY_RUN] = { "dry-run", 0, NULL, "say what would be done, make nothing" },
     [OPTION_QUIET] = { "quiet", 'q', NULL, "no notes, no progress" },
@@ -216,8 +220,9 @@ int command_help(const struct command *command, const struct arguments *argument
     for (size_t i = 0; command_at(i) != NULL; i++)
         printf("  %-9s %s\n", command_at(i)->name, command_at(i)->summary);
     fputs("\n`kiwidb COMMAND --help` tells more. The database is --dir, else $KIWI_DIR, else\n"
-          "./kiwi-data. Exit: 0 done, 1 no, 2 usage, 3 environment or I/O, 4 corruption,\n"
-          "5 locked, 130 INT, 143 TERM.\n",
+          "./kiwi-data. Keys of its config.json (kiwidb config list) also come from --set\n"
+          "and variables as $KIWI_MAX_LEVELS. Exit: 0 done, 1 no, 2 usage, 3 environment or\n"
+          "I/O, 4 corruption, 5 locked or busy, 130 INT, 143 TERM.\n",
           stdout);
     return EXIT_DONE;
 }
@@ -255,6 +260,13 @@ static bool option_store(const struct command *command, struct arguments *argume
     case OPTION_DRY_RUN: arguments->is_dry_run = true; return true;
     case OPTION_QUIET: arguments->is_quiet = true; return true;
     case OPTION_HELP: arguments->is_help = true; return true;
+    case OPTION_SET:
+        if (arguments->setting_count < SETTING_COUNT_MAX) {
+            arguments->settings[arguments->setting_count++] = text;
+            return true;
+        }
+        usage_fail(command, "more than %d times --set", SETTING_COUNT_MAX);
+        return false;
     case OPTION_IN:
     case OPTION_OUT:
         if (form_parse(text, option == OPTION_OUT,

@@ -36,6 +36,7 @@ enum text_form {
 };
 
 #define POSITIONAL_COUNT_MAX 8
+#define SETTING_COUNT_MAX    32
 
 /* Everything any option of any command can say. */
 struct arguments {
@@ -45,6 +46,8 @@ struct arguments {
     enum text_form in, out;
     bool        is_json, is_reverse, keys_only, is_count, is_create, is_help, is_levels;
     bool        is_quiet, is_dry_run;
+    const char *settings[SETTING_COUNT_MAX]; /* NAME=VALUE, of keys of config.json */
+    int         setting_count;
     const char *positional[POSITIONAL_COUNT_MAX];
     int         positional_count;
 };

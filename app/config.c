@@ -1,11 +1,13 @@
 /*
- * config.c: config.json: reading, checking, changing.
+ * config.c: what holds of each key: flags, variables and config.json, read, checked, changed.
  *
  * A change writes a new file, syncs it, renames it over the old one and syncs the directory: after
  * a crash there is the old file or the new one.
  */
 #include "app/config.h"
 
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -16,9 +18,6 @@
 #include <unistd.h>
 
 #include "app/database.h"
-#include "app/text.h"
-
-#define CONFIG_SCHEMA "kiwi.config"
 
 #define TEXT(first, words) CONFIG_TEXT, 0, first, 0, 0, words
 #define WHOLE(first, low, high) CONFIG_WHOLE, first, NULL, low, high, NULL
@@ -28,41 +27,41 @@
 #define NO_OPTION 0, 0, 0, NULL
 
 static const struct config_key keys[] = {
-    { "env", TEXT("dev", "dev prod"), "", CONFIG_RESTART,
+    { "env", TEXT("dev", "dev prod"), "", CONFIG_LIVE,
       "dev or prod: which of the keys below apply", NO_OPTION },
-    { "max_memtable_entries", WHOLE(NAN, 1, 1e9), "entries", CONFIG_RESTART,
+    { "max_memtable_entries", WHOLE(NAN, 1, 1e9), "entries", CONFIG_LIVE,
       "dev: the memtable of a shard freezes at this many entries, however small",
       OPTION(memtable_entry_max, 1, "dev") },
-    { "max_memtable_size_mb", WHOLE(NAN, 1, 65536), "MiB", CONFIG_RESTART,
+    { "max_memtable_size_mb", WHOLE(NAN, 1, 65536), "MiB", CONFIG_LIVE,
       "prod: the memtable of a shard freezes at this size; at less where --memory has no room",
       OPTION(memtable_bytes, 1 << 20, "prod") },
-    { "immutable_queue_max_len", WHOLE(3, 1, 16), "memtables", CONFIG_RESTART,
+    { "immutable_queue_max_len", WHOLE(3, 1, 16), "memtables", CONFIG_LIVE,
       "frozen memtables of a shard before writers wait", OPTION(frozen_max, 1, NULL) },
-    { "backpressure_timeout", FRACTION(NAN, 0.001, 86400), "s", CONFIG_RESTART,
+    { "backpressure_timeout", FRACTION(NAN, 0.001, 86400), "s", CONFIG_LIVE,
       "how long a write waits for room before it is refused; not set: as long as it takes",
       OPTION(write_timeout_ns, 1e9, NULL) },
-    { "l0_compaction_threshold", WHOLE(8, 2, 32), "runs", CONFIG_RESTART,
+    { "l0_compaction_threshold", WHOLE(8, 2, 32), "runs", CONFIG_LIVE,
       "runs in L0 before they are merged", OPTION(level0_run_max, 1, NULL) },
-    { "max_levels", WHOLE(6, 2, 6), "level", CONFIG_RESTART,
+    { "max_levels", WHOLE(6, 2, 6), "level", CONFIG_LIVE,
       "deepest level that merges make; what lies deeper already stays in use",
       OPTION(level_max, 1, NULL) },
-    { "bloom_fpr_dev", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_RESTART,
+    { "bloom_fpr_dev", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_LIVE,
       "dev: share of absent keys that filters of new tables let pass; not set: 0.0014, and "
       "0.008 in the last level", OPTION(filter_false_share, 1, "dev") },
-    { "bloom_fpr_prod", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_RESTART,
+    { "bloom_fpr_prod", FRACTION(NAN, 0.000001, 0.5), "", CONFIG_LIVE,
       "prod: the same", OPTION(filter_false_share, 1, "prod") },
-    { "flush_max_workers", WHOLE(2, 1, 4), "flushes", CONFIG_RESTART,
+    { "flush_max_workers", WHOLE(2, 1, 4), "flushes", CONFIG_LIVE,
       "frozen memtables of a shard flushed at once", OPTION(flush_max_workers, 1, NULL) },
-    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+    { "cache_data_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_LIVE,
       "data blocks cached at most; not set: as many as fit",
       OPTION(cache_data_block_max, 1, NULL) },
-    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+    { "cache_index_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_LIVE,
       "index blocks cached at most, one or more of each table",
       OPTION(cache_index_block_max, 1, NULL) },
-    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_RESTART,
+    { "cache_bloom_entry_limit", WHOLE(NAN, 1, 1e9), "blocks", CONFIG_LIVE,
       "filter blocks cached at most, one or more of each table",
       OPTION(cache_filter_block_max, 1, NULL) },
-    { "block_size", WHOLE(NAN, 4096, 32768), "bytes", CONFIG_RESTART,
+    { "block_size", WHOLE(NAN, 4096, 32768), "bytes", CONFIG_LIVE,
       "data blocks of new tables, in steps of 512; not set: what entries of their size fill best",
       OPTION(block_bytes, 1, NULL) },
     { "compaction_check_interval", FRACTION(NAN, 0.001, 3600), "s", CONFIG_NEVER,
@@ -72,9 +71,11 @@ static const struct config_key keys[] = {
       NO_OPTION },
 };
 
+static_assert(sizeof keys / sizeof keys[0] == CONFIG_KEY_COUNT, "struct config has them all");
+
 const struct config_key *config_at(size_t index)
 {
-    return index < sizeof keys / sizeof keys[0] ? &keys[index] : NULL;
+    return index < CONFIG_KEY_COUNT ? &keys[index] : NULL;
 }
 
 const struct config_key *config_find(const char *name)
@@ -84,6 +85,29 @@ const struct config_key *config_find(const char *name)
             return config_at(i);
     return NULL;
 }
+
+const char *config_nearest(const char *name)
+{
+    const char *names[CONFIG_KEY_COUNT];
+
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+        names[i] = keys[i].name;
+    return name_nearest(name, names, CONFIG_KEY_COUNT);
+}
+
+static void variable_name(const char *key, char name[CONFIG_VARIABLE_BYTES])
+{
+    snprintf(name, CONFIG_VARIABLE_BYTES, "KIWI_%s", key);
+    for (char *at = name; *at != 0; at++)
+        *at = (char)toupper((unsigned char)*at);
+}
+
+void config_variable(const struct config_key *key, char name[CONFIG_VARIABLE_BYTES])
+{
+    variable_name(key->name, name);
+}
+
+/* ---- values ---- */
 
 static bool is_choice(const char *choices, const char *word)
 {
@@ -118,6 +142,45 @@ static const char *value_fault(const struct config_key *key, const json_t *value
     }
     return NULL;
 }
+
+json_t *config_parse(const struct config_key *key, const char *text, char *why, size_t why_bytes)
+{
+    json_t *value = NULL;
+    char   *end;
+    double  number;
+
+    if (key->kind == CONFIG_TEXT) {
+        value = json_string(text);
+    } else {
+        errno = 0;
+        number = strtod(text, &end);
+        if (end == text || *end != 0 || errno != 0 || !isfinite(number))
+            value = NULL;
+        else if (key->kind == CONFIG_FRACTION)
+            value = json_real(number);
+        else if (number == floor(number) && fabs(number) < 1e15)
+            value = json_integer((json_int_t)number);
+    }
+    if (value == NULL)
+        snprintf(why, why_bytes, "must be a %s",
+                 key->kind == CONFIG_WHOLE ? "whole number" : "number");
+    else if (value_fault(key, value, why, why_bytes) == NULL)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
+json_t *config_default(const struct config_key *key)
+{
+    if (key->kind == CONFIG_TEXT)
+        return json_string(key->initial_text);
+    if (isnan(key->initial))
+        return json_null();
+    return key->kind == CONFIG_WHOLE ? json_integer((json_int_t)key->initial)
+                                     : json_real(key->initial);
+}
+
+/* ---- where they come from ---- */
 
 /* EXIT_DONE with a new object, empty when there is no file; otherwise a message was printed. */
 static int file_read(const struct command *command, const char *directory, json_t **out)
@@ -164,24 +227,166 @@ static int file_read(const struct command *command, const char *directory, json_
     return EXIT_DONE;
 }
 
-/* null: it depends on memory and data. */
-static json_t *initial_of(const struct config_key *key)
+/* --set NAME=VALUE, the last one of a name wins. */
+static int flags_read(const struct command *command, const struct arguments *arguments,
+                      struct config *config)
 {
-    if (key->kind == CONFIG_TEXT)
-        return json_string(key->initial_text);
-    if (isnan(key->initial))
-        return json_null();
-    return key->kind == CONFIG_WHOLE ? json_integer((json_int_t)key->initial)
-                                     : json_real(key->initial);
+    for (int i = 0; i < arguments->setting_count; i++) {
+        const char              *text = arguments->settings[i], *equals = strchr(text, '=');
+        char                     name[64], why[120];
+        const struct config_key *key;
+        json_t                  *value;
+
+        if (equals == NULL)
+            return usage_fail(command, "--set '%.60s' is not NAME=VALUE", text);
+        snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+        key = config_find(name);
+        if (key == NULL) {
+            const char *nearest = config_nearest(name);
+
+            return usage_fail(command, "--set: unknown key '%s'%s%s%s", name,
+                              nearest != NULL ? "; did you mean '" : "",
+                              nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+        }
+        value = config_parse(key, equals + 1, why, sizeof why);
+        if (value == NULL)
+            return usage_fail(command, "--set %s %s", name, why);
+        json_decref(config->values[key - keys][CONFIG_FLAG]);
+        config->values[key - keys][CONFIG_FLAG] = value;
+    }
+    return EXIT_DONE;
 }
 
-/* A new reference: the file's value, else the default. */
-static json_t *value_of(json_t *file, const struct config_key *key)
+/* Others may have variables of this beginning, too: only what looks like one of ours is told of. */
+static void misspelt_variables_name(const struct command *command)
 {
-    json_t *value = json_object_get(file, key->name);
+    for (char **at = environ; at != NULL && *at != NULL; at++) {
+        size_t      length = strcspn(*at, "=");
+        const char *nearest;
+        char        name[64], variable[CONFIG_VARIABLE_BYTES];
 
-    return value != NULL ? json_incref(value) : initial_of(key);
+        if (strncmp(*at, "KIWI_", 5) != 0 || length >= sizeof name)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)(length - 5), *at + 5);
+        for (char *letter = name; *letter != 0; letter++)
+            *letter = (char)tolower((unsigned char)*letter);
+        nearest = config_nearest(name);
+        if (nearest == NULL || strcmp(name, "dir") == 0)
+            continue;
+        variable_name(nearest, variable);
+        if (strlen(variable) != length || strncmp(variable, *at, length) != 0)
+            fprintf(stderr, "kiwidb %s: variable %.*s has no effect; did you mean %s?\n",
+                    command->name, (int)length, *at, variable);
+    }
 }
+
+static int variables_read(const struct command *command, struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char        name[CONFIG_VARIABLE_BYTES], why[120];
+        const char *text;
+
+        config_variable(&keys[i], name);
+        text = getenv(name);
+        if (text == NULL || text[0] == 0)
+            continue;
+        config->values[i][CONFIG_VARIABLE] = config_parse(&keys[i], text, why, sizeof why);
+        if (config->values[i][CONFIG_VARIABLE] == NULL)
+            return usage_fail(command, "variable %s %s", name, why);
+    }
+    misspelt_variables_name(command);
+    return EXIT_DONE;
+}
+
+int config_read(const struct command *command, const struct arguments *arguments,
+                const char *directory, struct config *config)
+{
+    int code;
+
+    memset(config, 0, sizeof *config);
+    code = flags_read(command, arguments, config);
+    if (code == EXIT_DONE)
+        code = variables_read(command, config);
+    if (code == EXIT_DONE)
+        code = file_read(command, directory, &config->file);
+    for (size_t i = 0; i < CONFIG_KEY_COUNT && code == EXIT_DONE; i++)
+        config->values[i][CONFIG_FILE] = json_incref(json_object_get(config->file, keys[i].name));
+    return code;
+}
+
+void config_end(struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
+        for (int origin = 0; origin < CONFIG_ORIGIN_COUNT; origin++)
+            json_decref(config->values[i][origin]);
+    json_decref(config->file);
+    memset(config, 0, sizeof *config);
+}
+
+/* ---- what holds ---- */
+
+enum config_origin config_origin(const struct config *config, size_t index)
+{
+    for (int origin = CONFIG_FLAG; origin > CONFIG_DEFAULT; origin--)
+        if (config->values[index][origin] != NULL)
+            return (enum config_origin)origin;
+    return CONFIG_DEFAULT;
+}
+
+json_t *config_value(const struct config *config, size_t index)
+{
+    enum config_origin origin = config_origin(config, index);
+
+    return origin == CONFIG_DEFAULT ? config_default(&keys[index])
+                                    : json_incref(config->values[index][origin]);
+}
+
+bool config_is_in_force(const struct config *config, const struct config_key *key)
+{
+    json_t *env = config_value(config, 0);
+    bool    is_so = key->env == NULL || strcmp(key->env, json_string_value(env)) == 0;
+
+    assert(strcmp(keys[0].name, "env") == 0);
+    json_decref(env);
+    return is_so;
+}
+
+static void option_set(const struct config_key *key, double number, struct kiwi_options *options)
+{
+    char    *at = (char *)options + key->option_offset;
+    double   scaled = number * key->option_scale;
+    uint64_t wide = (uint64_t)scaled;
+    uint32_t narrow = (uint32_t)scaled;
+
+    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share))
+        memcpy(at, &scaled, sizeof scaled);
+    else if (key->option_bytes == sizeof wide)
+        memcpy(at, &wide, sizeof wide);
+    else
+        memcpy(at, &narrow, sizeof narrow);
+}
+
+int config_apply(const struct command *command, const struct arguments *arguments,
+                 const char *directory, struct kiwi_options *options)
+{
+    struct config config;
+    int           code = config_read(command, arguments, directory, &config);
+
+    for (size_t i = 0; i < CONFIG_KEY_COUNT && code == EXIT_DONE; i++) {
+        enum config_origin origin = config_origin(&config, i);
+
+        if (origin != CONFIG_DEFAULT && keys[i].option_bytes > 0
+            && config_is_in_force(&config, &keys[i]))
+            option_set(&keys[i], json_number_value(config.values[i][origin]), options);
+    }
+    /* The engine keeps it below that anyway; what it refuses is a number larger than all memory. */
+    if (options->memtable_bytes > options->memory_bytes)
+        options->memtable_bytes = options->memory_bytes;
+    config_end(&config);
+    return code;
+}
+
+/* ---- changing the file ---- */
 
 static bool sync_path(const char *path, int flags)
 {
@@ -210,231 +415,15 @@ static int file_write(const struct command *command, const char *directory, json
     return EXIT_DONE;
 }
 
-static void value_print(const json_t *value)
+int config_write(const struct command *command, const char *directory, struct config *config,
+                 const struct config_key *key, json_t *value)
 {
-    if (json_is_string(value))
-        fputs(json_string_value(value), stdout);
-    else if (json_is_null(value))
-        fputs("derived", stdout);
-    else
-        printf("%.15g", json_number_value(value));
-}
-
-static const char *when_name(const struct config_key *key)
-{
-    return key->when == CONFIG_NEVER ? "never" : "restart";
-}
-
-static json_t *key_json(const struct config_key *key, json_t *file)
-{
-    json_t *object = json_object();
-
-    json_object_set_new(object, "name", json_string(key->name));
-    json_object_set_new(object, "value", value_of(file, key));
-    json_object_set_new(object, "origin",
-                        json_string(json_object_get(file, key->name) != NULL ? "file" : "default"));
-    json_object_set_new(object, "default", initial_of(key));
-    if (key->kind == CONFIG_TEXT)
-        json_object_set_new(object, "choices", json_string(key->choices));
-    else {
-        json_object_set_new(object, "minimum", json_real(key->low));
-        json_object_set_new(object, "maximum", json_real(key->high));
-    }
-    json_object_set_new(object, "unit", json_string(key->unit));
-    json_object_set_new(object, "applies", json_string(when_name(key)));
-    json_object_set_new(object, "effect", json_string(key->effect));
-    return object;
-}
-
-static int config_list(const struct arguments *arguments, json_t *file)
-{
-    if (arguments->is_json) {
-        json_t *document = json_pack("{s:s, s:i}", "schema", CONFIG_SCHEMA, "version", 1);
-        json_t *array = json_array();
-
-        for (size_t i = 0; config_at(i) != NULL; i++)
-            json_array_append_new(array, key_json(config_at(i), file));
-        json_object_set_new(document, "keys", array);
-        json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-        fputc('\n', stdout);
-        json_decref(document);
-        return EXIT_DONE;
-    }
-    for (size_t i = 0; config_at(i) != NULL; i++) {
-        const struct config_key *key = config_at(i);
-        json_t                  *value = value_of(file, key);
-
-        printf("%-26s ", key->name);
-        value_print(value);
-        printf("%s%s  (%s, %s) %s\n", key->unit[0] != 0 ? " " : "", key->unit,
-               json_object_get(file, key->name) != NULL ? "set" : "default", when_name(key),
-               key->effect);
-        json_decref(value);
-    }
-    return EXIT_DONE;
-}
-
-static int key_unknown(const struct command *command, const char *name)
-{
-    const char *names[sizeof keys / sizeof keys[0]], *nearest;
-    size_t      count = 0;
-
-    for (; config_at(count) != NULL; count++)
-        names[count] = config_at(count)->name;
-    nearest = name_nearest(name, names, count);
-    if (nearest != NULL)
-        return usage_fail(command, "unknown key '%.60s'; did you mean '%s'?", name, nearest);
-    return usage_fail(command, "unknown key '%.60s'", name);
-}
-
-static int config_get(const struct command *command, const struct arguments *arguments,
-                      json_t *file)
-{
-    const struct config_key *key = config_find(arguments->positional[1]);
-    json_t                  *value;
-
-    if (key == NULL)
-        return key_unknown(command, arguments->positional[1]);
-    if (arguments->is_json) {
-        json_t *document = json_pack("{s:s, s:i, s:o}", "schema", CONFIG_SCHEMA, "version", 1,
-                                     "key", key_json(key, file));
-        json_dumpf(document, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-        fputc('\n', stdout);
-        json_decref(document);
-        return EXIT_DONE;
-    }
-    value = value_of(file, key);
-    value_print(value);
-    fputc('\n', stdout);
-    json_decref(value);
-    return EXIT_DONE;
-}
-
-/* The text as the key's type; NULL when it is none. */
-static json_t *value_parse(const struct config_key *key, const char *text)
-{
-    char  *end;
-    double number;
-
-    if (key->kind == CONFIG_TEXT)
-        return json_string(text);
-    errno = 0;
-    number = strtod(text, &end);
-    if (end == text || *end != 0 || errno != 0 || !isfinite(number))
-        return NULL;
-    if (key->kind == CONFIG_WHOLE)
-        return number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number)
-                                                              : NULL;
-    return json_real(number);
-}
-
-static int config_set(const struct command *command, const struct arguments *arguments,
-                      const char *directory, json_t *file)
-{
-    const struct config_key *key = config_find(arguments->positional[1]);
-    json_t                  *value, *before;
-    char                     why[120];
-    int                      code;
-
-    if (key == NULL)
-        return key_unknown(command, arguments->positional[1]);
-    value = value_parse(key, arguments->positional[2]);
-    if (value == NULL || value_fault(key, value, why, sizeof why) != NULL) {
-        if (value == NULL)
-            snprintf(why, sizeof why, "must be a %s",
-                     key->kind == CONFIG_WHOLE ? "whole number" : "number");
-        json_decref(value);
-        return usage_fail(command, "%s %s", key->name, why);
-    }
     if (access(directory, F_OK) != 0) {
-        json_decref(value);
-        fprintf(stderr, "kiwidb config: %s: no such directory\n", directory);
+        fprintf(stderr, "kiwidb %s: %s: no such directory\n", command->name, directory);
         return EXIT_ENVIRONMENT;
     }
-    before = value_of(file, key);
-    json_object_set_new(file, key->name, value);
-    code = file_write(command, directory, file);
-    if (code == EXIT_DONE && !arguments->is_json) {
-        printf("%s: ", key->name);
-        value_print(before);
-        fputs(" -> ", stdout);
-        value_print(value);
-        printf("%s\n", key->when == CONFIG_NEVER ? "" : " (from the next open)");
-    }
-    if (code == EXIT_DONE && key->when == CONFIG_NEVER)
-        fprintf(stderr, "kiwidb %s: warning: %s %s\n", command->name, key->name, key->effect);
-    json_decref(before);
-    return code == EXIT_DONE && arguments->is_json ? config_get(command, arguments, file) : code;
-}
-
-int command_config(const struct command *command, const struct arguments *arguments)
-{
-    static const char *const verbs[] = { "list", "get", "set" };
-    const char              *verb = arguments->positional[0], *nearest;
-    const char              *directory = database_directory(arguments);
-    json_t                  *file;
-    int                      wanted, code;
-
-    wanted = strcmp(verb, "list") == 0 ? 1 : strcmp(verb, "get") == 0 ? 2
-           : strcmp(verb, "set") == 0 ? 3 : 0;
-    if (wanted == 0) {
-        nearest = name_nearest(verb, verbs, 3);
-        return usage_fail(command, "'%.40s' is none of list, get, set%s%s%s", verb,
-                          nearest != NULL ? "; did you mean '" : "",
-                          nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
-    }
-    if (arguments->positional_count != wanted)
-        return usage_fail(command, "%s takes %d arguments", verb, wanted - 1);
-    code = file_read(command, directory, &file);
-    if (code != EXIT_DONE)
-        return code;
-    if (wanted == 1)
-        code = config_list(arguments, file);
-    else if (wanted == 2)
-        code = config_get(command, arguments, file);
-    else
-        code = config_set(command, arguments, directory, file);
-    json_decref(file);
-    return code;
-}
-
-static void option_set(const struct config_key *key, double number, struct kiwi_options *options)
-{
-    char    *at = (char *)options + key->option_offset;
-    double   scaled = number * key->option_scale;
-    uint64_t wide = (uint64_t)scaled;
-    uint32_t narrow = (uint32_t)scaled;
-
-    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share))
-        memcpy(at, &scaled, sizeof scaled);
-    else if (key->option_bytes == sizeof wide)
-        memcpy(at, &wide, sizeof wide);
-    else
-        memcpy(at, &narrow, sizeof narrow);
-}
-
-int config_apply(const struct command *command, const char *directory, struct kiwi_options *options)
-{
-    json_t     *file, *value;
-    const char *env = "dev";
-    int         code = file_read(command, directory, &file);
-
-    if (code != EXIT_DONE)
-        return code;
-    value = json_object_get(file, "env");
-    if (value != NULL)
-        env = json_string_value(value);
-    for (size_t i = 0; config_at(i) != NULL; i++) {
-        const struct config_key *key = config_at(i);
-
-        value = json_object_get(file, key->name);
-        if (value != NULL && key->option_bytes > 0
-            && (key->env == NULL || strcmp(key->env, env) == 0))
-            option_set(key, json_number_value(value), options);
-    }
-    /* The engine keeps it below that anyway; what it refuses is a number larger than all memory. */
-    if (options->memtable_bytes > options->memory_bytes)
-        options->memtable_bytes = options->memory_bytes;
-    json_decref(file);
-    return EXIT_DONE;
+    json_object_set(config->file, key->name, value);
+    json_decref(config->values[key - keys][CONFIG_FILE]);
+    config->values[key - keys][CONFIG_FILE] = json_incref(value);
+    return file_write(command, directory, config->file);
 }

@@ -69,7 +69,7 @@ int session_open(const struct command *command, const struct arguments *argument
     session->context = NULL;
     if (code != EXIT_DONE)
         return code;
-    code = config_apply(command, directory, &options);
+    code = config_apply(command, arguments, directory, &options);
     if (code != EXIT_DONE)
         return code;
     status = kiwi_open(directory, &options, &session->db);

@@ -54,13 +54,14 @@ static bool file_is(const uint8_t *data, size_t bytes)
 /* Messages are not what is tested. */
 static int apply_quietly(struct kiwi_options *options)
 {
-    static const struct command command = { .name = "fuzz" };
+    static const struct command   command = { .name = "fuzz" };
+    static const struct arguments arguments;
     int kept = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC), code;
 
     fuzz_promise(kept >= 0 && nowhere >= 0);
     fflush(stderr);
     dup2(nowhere, STDERR_FILENO);
-    code = config_apply(&command, directory, options);
+    code = config_apply(&command, &arguments, directory, options);
     fflush(stderr);
     dup2(kept, STDERR_FILENO);
     close(kept);

@@ -284,7 +284,91 @@ static void config_says_which_keys_act(void **state)
         bool        is_idle = strstr(effect, "no effect") != NULL;
 
         assert_string_equal(json_string_value(json_object_get(key, "applies")),
-                            is_idle ? "never" : "restart");
+                            is_idle ? "never" : "live");
+    }
+    json_decref(document);
+}
+
+static void expect_in(const char *path, const char *wanted)
+{
+    read_all(path);
+    if (strstr(output, wanted) == NULL)
+        fail_msg("no '%s' in: %s", wanted, output);
+}
+
+static void a_flag_wins_over_a_variable_over_the_file_over_the_default(void **state)
+{
+    json_t *document, *said;
+
+    (void)state;
+    expect("put --create -d order k v", 0);
+    expect_output("config diff -d order", "");
+    expect_output("config get -d order max_levels", "6\n");
+    expect("config set -d order max_levels 3", 0);
+    expect("config diff -d order", 0);
+    expect_in("out", "max_levels                 6 -> 3 level  (file, live)");
+    setenv("KIWI_MAX_LEVELS", "4", 1);
+    expect_output("config get -d order max_levels", "4\n");
+    expect("config set -d order max_levels 2", 0);
+    expect_in("err", "a variable says something else of max_levels, and wins");
+    expect_output("config get -d order max_levels --set max_levels=5", "5\n");
+    expect("config explain -d order max_levels --set max_levels=5", 0);
+    expect_in("out", "flag --set; variable has 4; config.json has 2");
+    expect_in("out", "range     2 to 6");
+    document = json_of("config explain -d order max_levels --json", 0, "kiwi.config");
+    said = json_object_get(json_object_get(document, "key"), "said");
+    assert_int_equal(json_integer_value(json_object_get(said, "variable")), 4);
+    assert_int_equal(json_integer_value(json_object_get(said, "file")), 2);
+    assert_true(json_is_null(json_object_get(said, "flag")));
+    json_decref(document);
+    setenv("KIWI_MAX_LEVELS", "9", 1);
+    expect("get -d order k", 2);
+    expect_in("err", "variable KIWI_MAX_LEVELS must be 2 to 6");
+    unsetenv("KIWI_MAX_LEVELS");
+    expect("get -d order k --set max_level=3", 2);
+    expect_in("err", "did you mean 'max_levels'");
+    expect("get -d order k --set max_levels", 2);
+    expect("get -d order k --set max_levels=7", 2);
+}
+
+static void a_misspelt_variable_is_named_with_what_was_meant(void **state)
+{
+    (void)state;
+    expect("put --create -d spelt k v", 0);
+    setenv("KIWI_MAX_LEVEL", "4", 1);
+    setenv("KIWI_SEED", "4", 1);
+    expect_output("get -d spelt k", "v");
+    unsetenv("KIWI_MAX_LEVEL");
+    unsetenv("KIWI_SEED");
+    read_all("err");
+    assert_string_equal(output, "kiwidb get: variable KIWI_MAX_LEVEL has no effect; did you mean "
+                                "KIWI_MAX_LEVELS?\n");
+}
+
+/* Each key is set to a value that the engine must take, and the database works with all of them. */
+static void a_database_works_with_every_key_at_its_least_and_most(void **state)
+{
+    json_t *document, *key;
+    size_t  i;
+    char    arguments[200];
+
+    (void)state;
+    expect("put --create -d ends a 1", 0);
+    document = json_of("config list -d ends --json", 0, "kiwi.config");
+    for (int is_most = 0; is_most < 2; is_most++) {
+        json_array_foreach(json_object_get(document, "keys"), i, key)
+        {
+            const char *name = json_string_value(json_object_get(key, "name"));
+
+            if (json_object_get(key, "minimum") == NULL)
+                continue;
+            snprintf(arguments, sizeof arguments, "config set -d ends %s %.15g", name,
+                     json_number_value(json_object_get(key, is_most ? "maximum" : "minimum")));
+            expect(arguments, 0);
+        }
+        expect("put -d ends b 2 --set env=dev", 0);
+        expect("put -d ends c 3 --set env=prod", 0);
+        expect_output("scan -d ends --count", "3\n");
     }
     json_decref(document);
 }
@@ -460,6 +544,9 @@ int main(void)
         cmocka_unit_test(environment_names_the_database),
         cmocka_unit_test(config_is_checked_kept_and_never_silently_replaced),
         cmocka_unit_test(config_says_which_keys_act),
+        cmocka_unit_test(a_flag_wins_over_a_variable_over_the_file_over_the_default),
+        cmocka_unit_test(a_misspelt_variable_is_named_with_what_was_meant),
+        cmocka_unit_test(a_database_works_with_every_key_at_its_least_and_most),
         cmocka_unit_test(stat_and_version_speak_json),
         cmocka_unit_test(verify_tells_damage_by_file_and_keys),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),

@@ -13,6 +13,7 @@
 
 #include "app/config.h"
 #include "app/text.h"
+#include "kiwi/kiwi.h"
 
 static const enum text_form forms[] = { FORM_ESCAPED, FORM_HEX, FORM_BASE64 };
 
@@ -150,6 +151,81 @@ static void every_command_has_its_help_and_every_key_its_effect(void **state)
     assert_int_equal(count, 16);
 }
 
+static const struct command quiet = { .name = "test" };
+
+/* Applies NAME=VALUE in the env that the key acts in. */
+static struct kiwi_options options_of(const struct config_key *key, double value)
+{
+    struct kiwi_options options = kiwi_options_default();
+    struct arguments    arguments = { .setting_count = 2 };
+    char                env[16], setting[80];
+
+    options.memory_bytes = 1ull << 40;
+    snprintf(env, sizeof env, "env=%s", key->env != NULL ? key->env : "dev");
+    snprintf(setting, sizeof setting, "%s=%.15g", key->name, value);
+    arguments.settings[0] = env;
+    arguments.settings[1] = setting;
+    assert_int_equal(config_apply(&quiet, &arguments, "/nonexistent", &options), EXIT_DONE);
+    return options;
+}
+
+static double option_value(const struct config_key *key, const struct kiwi_options *options)
+{
+    const char *at = (const char *)options + key->option_offset;
+    uint64_t    wide;
+    uint32_t    narrow;
+    double      share;
+
+    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share)) {
+        memcpy(&share, at, sizeof share);
+        return share;
+    }
+    if (key->option_bytes == sizeof narrow) {
+        memcpy(&narrow, at, sizeof narrow);
+        return narrow / key->option_scale;
+    }
+    memcpy(&wide, at, sizeof wide);
+    return (double)wide / key->option_scale;
+}
+
+/* Goal: no key only parses. */
+static void every_key_that_acts_sets_an_option_of_the_engine(void **state)
+{
+    (void)state;
+    for (size_t i = 1; config_at(i) != NULL; i++) {
+        const struct config_key *key = config_at(i);
+        struct kiwi_options      low = options_of(key, key->low), high = options_of(key, key->high);
+
+        assert_int_equal(key->option_bytes == 0, key->when == CONFIG_NEVER);
+        assert_int_equal(kiwi_options_check(&low), KIWI_OK);
+        assert_int_equal(kiwi_options_check(&high), KIWI_OK);
+        if (key->when == CONFIG_NEVER)
+            continue;
+        assert_true(fabs(option_value(key, &low) - key->low) <= 1e-9 * key->low);
+        assert_true(fabs(option_value(key, &high) - key->high) <= 1e-9 * key->high);
+    }
+}
+
+/* Goal: a default that is shown is the engine's. */
+static void defaults_that_are_shown_are_those_of_the_engine(void **state)
+{
+    struct kiwi_options options = kiwi_options_default();
+    struct kiwi_db     *db;
+    char                directory[] = "/tmp/kiwi-defaults-XXXXXX", command[80];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    options.io_backend = KIWI_IO_POSIX;
+    options.memory_bytes = 8u << 20;
+    assert_int_equal(kiwi_open(directory, &options, &db), KIWI_OK);
+    for (size_t i = 1; config_at(i) != NULL; i++)
+        if (!isnan(config_at(i)->initial))
+            assert_true(option_value(config_at(i), kiwi_db_options(db)) == config_at(i)->initial);
+    assert_int_equal(kiwi_close(db), KIWI_OK);
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +235,8 @@ int main(void)
         cmocka_unit_test(only_well_formed_printable_text_is_utf8),
         cmocka_unit_test(sizes_and_counts_are_strict),
         cmocka_unit_test(every_command_has_its_help_and_every_key_its_effect),
+        cmocka_unit_test(every_key_that_acts_sets_an_option_of_the_engine),
+        cmocka_unit_test(defaults_that_are_shown_are_those_of_the_engine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

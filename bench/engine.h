@@ -7,6 +7,7 @@
  *          thread drives shards, so it must poll or idle until it is closed.
  * Models   attached, managed: submit and poll, up to depth requests outstanding. Blocking:
  *          execute. An engine that cannot do one of them leaves the entry NULL.
+ * Deletes  of what is not there are KIWI_OK.
  */
 #pragma once
 
@@ -70,6 +71,8 @@ struct engine_class {
     /* NULL: the engine keeps no such counters. */
     enum kiwi_status (*stats)(struct engine *engine, struct kiwi_stats *stats);
     enum kiwi_status (*stats_reset)(struct engine *engine);
+    /* Which of its shards has the key; NULL: the engine has one place for all. */
+    uint32_t (*shard_of)(const struct engine *engine, struct kiwi_slice key);
     /* Bytes of work that are still owed. */
     uint64_t (*debt)(struct engine *engine);
     /* The settings it runs with, one line for people. */

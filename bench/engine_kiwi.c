@@ -201,6 +201,11 @@ static enum kiwi_status kiwi_engine_stats_reset(struct engine *engine)
     return kiwi_stats_reset(engine->db);
 }
 
+static uint32_t kiwi_engine_shard_of(const struct engine *engine, struct kiwi_slice key)
+{
+    return kiwi_shard_of(engine->db, key);
+}
+
 static uint64_t kiwi_engine_debt(struct engine *engine)
 {
     struct kiwi_stats *stats = memory_allocate_zeroed(sizeof *stats);
@@ -242,6 +247,7 @@ const struct engine_class engine_kiwi = {
     .scan_rows = kiwi_scan_rows,
     .stats = kiwi_engine_stats,
     .stats_reset = kiwi_engine_stats_reset,
+    .shard_of = kiwi_engine_shard_of,
     .debt = kiwi_engine_debt,
     .describe = kiwi_engine_describe,
 };

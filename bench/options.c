@@ -83,9 +83,10 @@ void bench_help(FILE *stream)
         fprintf(stream, "  %-26s %s\n", left, flags[i].help);
     }
     fputs("\nSizes: 512MiB = 2^20 bytes each, 512MB = 10^6. Times: 250ms, 10s. Counts: 1M.\n"
-          "Files are YCSB property files. The first is loaded; files that insert run last,\n"
-          "and after one of them the data is made anew. Every phase: warm-up, measured\n"
-          "part, drain. Results: run.json, series.csv, ycsb.txt in a folder of their own.\n"
+          "Files are YCSB property files, or names of built-in ones (all of workloads/).\n"
+          "The first is loaded; those that insert or delete run last, and after one of them\n"
+          "the data is made anew. Every phase: warm-up, measured part, drain.\n"
+          "Results: run.json, series.csv, ycsb.txt in a folder of their own.\n"
           "Exit: 0 done, 2 usage, 3 environment or I/O, 4 wrong data, 5 locked, 130 INT.\n",
           stream);
 }

@@ -47,22 +47,71 @@ static enum kiwi_status run_from_file(struct plan_run *run, const char *path)
     return status;
 }
 
+/* The file of value lengths that the properties name. */
+static enum kiwi_status histogram_read(struct workload *workload)
+{
+    char            *text = memory_allocate(FILE_BYTES_MAX);
+    char             path[sizeof workload->histogram];
+    size_t           bytes = 0;
+    enum kiwi_status status;
+
+    snprintf(path, sizeof path, "%s", workload->histogram);
+    if (text == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory to read %s", path);
+    status = file_read(path, text, &bytes);
+    if (status == KIWI_OK)
+        status = workload_histogram_set(workload, path, text, bytes);
+    memory_free(text);
+    return status;
+}
+
+static const struct builtin_workload *builtin_find(const char *name)
+{
+    for (const struct builtin_workload *builtin = builtin_workloads; builtin->name != NULL;
+         builtin++)
+        if (strcmp(builtin->name, name) == 0)
+            return builtin;
+    return NULL;
+}
+
+/* All names, with a blank between. */
+static void builtin_names(char *text, size_t bytes)
+{
+    size_t at = 0;
+
+    text[0] = 0;
+    for (const struct builtin_workload *builtin = builtin_workloads;
+         builtin->name != NULL && at < bytes; builtin++)
+        at += (size_t)snprintf(text + at, bytes - at, "%s%s", at > 0 ? " " : "", builtin->name);
+}
+
+/* A file of that path, else the built-in workload of that name. */
+static enum kiwi_status run_from_name(struct plan_run *run, const char *name)
+{
+    const struct builtin_workload *builtin = builtin_find(name);
+    char                           names[512], hint[80];
+
+    if (access(name, F_OK) == 0)
+        return run_from_file(run, name);
+    if (builtin != NULL)
+        return properties_parse(&run->properties, name, builtin->text, strlen(builtin->text));
+    builtin_names(names, sizeof names);
+    return FAIL(KIWI_INVALID, "%s: no such file, and no workload of that name is built in%s", name,
+                word_suggest(names, name, hint, sizeof hint));
+}
+
 static enum kiwi_status run_from_preset(struct plan_run *run, const struct preset *preset,
                                         const struct preset_run *source)
 {
-    char origin[64];
+    const struct builtin_workload *builtin = builtin_find(source->workload);
+    char                           origin[64];
 
-    for (const struct builtin_workload *builtin = builtin_workloads; builtin->name != NULL;
-         builtin++) {
-        if (strcmp(builtin->name, source->workload) != 0)
-            continue;
-        TRY(properties_parse(&run->properties, builtin->name, builtin->text,
-                             strlen(builtin->text)));
-        snprintf(origin, sizeof origin, "preset %s", preset->name);
-        return properties_parse(&run->properties, origin, source->overrides,
-                                strlen(source->overrides));
-    }
-    return FAIL(KIWI_INVALID, "no built-in workload %s", source->workload);
+    if (builtin == NULL)
+        return FAIL(KIWI_INVALID, "no built-in workload %s", source->workload);
+    TRY(properties_parse(&run->properties, builtin->name, builtin->text, strlen(builtin->text)));
+    snprintf(origin, sizeof origin, "preset %s", preset->name);
+    return properties_parse(&run->properties, origin, source->overrides,
+                            strlen(source->overrides));
 }
 
 static enum kiwi_status run_finish(const struct bench_options *options, const char *name,
@@ -73,6 +122,8 @@ static enum kiwi_status run_finish(const struct bench_options *options, const ch
         TRY(properties_set(&run->properties, item->name, item->value, item->origin, item->line));
     }
     TRY(workload_read(&run->properties, name, &run->lint, &run->workload));
+    if (run->workload.histogram[0] != 0)
+        TRY(histogram_read(&run->workload));
     if (run->workload.record_count == 0)
         return FAIL(KIWI_INVALID, "%s: recordcount is not set; use --records", name);
     if (run->workload.operation_count == 0)
@@ -91,17 +142,20 @@ static bool is_same_data(const struct workload *a, const struct workload *b)
     return a->record_count == b->record_count && a->insert_start == b->insert_start
         && a->insert_count == b->insert_count
         && memcmp(&a->values, &b->values, sizeof a->values) == 0
-        && a->keys.is_ordered == b->keys.is_ordered && a->keys.digits_min == b->keys.digits_min;
+        && memcmp(&a->value_lengths, &b->value_lengths, sizeof a->value_lengths) == 0
+        && a->value_shape == b->value_shape && a->value_scale == b->value_scale
+        && a->keys.is_ordered == b->keys.is_ordered && a->keys.digits_min == b->keys.digits_min
+        && a->keys.series_count == b->keys.series_count;
 }
 
-/* Among neighbours with the same data, those that insert go last; otherwise order is kept. */
+/* Among neighbours with the same data, those that insert or delete go last; else order is kept. */
 static void plan_order(struct plan *plan)
 {
     for (uint32_t pass = 0; pass + 1 < plan->count; pass++)
         for (uint32_t i = 0; i + 1 < plan->count; i++) {
             struct plan_run *run = &plan->runs[i], *next = &plan->runs[i + 1], swapped;
 
-            if (!workload_inserts(&run->workload) || workload_inserts(&next->workload)
+            if (!workload_moves_records(&run->workload) || workload_moves_records(&next->workload)
                 || !is_same_data(&run->workload, &next->workload))
                 continue;
             swapped = *run;
@@ -115,7 +169,7 @@ static void plan_split(struct plan *plan)
     for (uint32_t i = 0; i < plan->count; i++) {
         const struct plan_run *before = i > 0 ? &plan->runs[i - 1] : NULL;
 
-        plan->runs[i].is_first = before == NULL || workload_inserts(&before->workload)
+        plan->runs[i].is_first = before == NULL || workload_moves_records(&before->workload)
                               || !is_same_data(&before->workload, &plan->runs[i].workload);
         plan->value_bytes_max =
             max_u64(plan->value_bytes_max, value_bytes_max(&plan->runs[i].workload.values));
@@ -166,7 +220,7 @@ static enum kiwi_status plan_fill(const struct bench_options *options, struct pl
             TRY(run_finish(options, preset->runs[i].workload, run));
             snprintf(run->name, sizeof run->name, "%s", preset->runs[i].label);
         } else {
-            TRY(run_from_file(run, options->files[i]));
+            TRY(run_from_name(run, options->files[i]));
             TRY(run_finish(options, options->files[i], run));
         }
     }

@@ -2,8 +2,8 @@
  * plan.h: which data sets are loaded and which workloads run on them, in order.
  *
  * A data set is made anew when it is the first, when records look different, or when the workload
- * before it inserted. Unless told otherwise, workloads that insert come last among those that share
- * a data set: A, B, C, F, D, and after new data E, as YCSB's authors advise.
+ * before it inserted or deleted. Unless told otherwise, workloads that do so come last among those
+ * that share a data set: A, B, C, F, D, and after new data E, as YCSB's authors advise.
  */
 #pragma once
 

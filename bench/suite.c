@@ -13,6 +13,7 @@
 
 #include "bench/clock.h"
 #include "bench/folder.h"
+#include "bench/hot_shard.h"
 #include "core/base/memory.h"
 
 #define SAMPLE_COUNT 16384u
@@ -22,6 +23,7 @@ struct dataset {
     struct crew        *crew;
     struct tracked     *tracked;
     struct value_pool  *values;
+    uint64_t           *hot_records;     /* of the run under way; owned */
     uint64_t            record_count;    /* that exist now */
     char                path[PATH_MAX];
 };
@@ -41,12 +43,14 @@ static bool is_interrupted(const struct suite *suite)
 }
 
 /* Keys are at most 4 + 19 bytes unless padded, and nearly always near that. */
+static uint64_t key_bytes(const struct workload *workload)
+{
+    return 4 + max_u64(19, workload->keys.digits_min);
+}
+
 static uint64_t record_bytes(const struct workload *workload)
 {
-    uint64_t key = 4 + max_u64(19, workload->keys.digits_min);
-    uint64_t field = (workload->values.field_bytes_min + workload->values.field_bytes_max) / 2;
-
-    return key + workload->values.field_count * field;
+    return key_bytes(workload) + (uint64_t)workload_value_bytes_mean(workload);
 }
 
 /* Over the load and the runs of the data set that starts with first. */
@@ -123,6 +127,7 @@ static enum kiwi_status dataset_close(struct suite *suite, struct dataset *datas
         suite->close_seconds += (double)(clock_monotonic_ns() - start) / 1e9;
     tracked_close(dataset->tracked);
     value_pool_close(dataset->values);
+    memory_free(dataset->hot_records);
     memset(dataset, 0, sizeof *dataset);
     return status;
 }
@@ -167,9 +172,12 @@ static void phase_account(struct suite *suite, struct dataset *dataset, struct s
     uint64_t               written = totals->latencies[OPERATION_INSERT].count
                                    + totals->latencies[OPERATION_UPDATE].count;
 
-    phase->user_bytes = written * record_bytes(workload);
+    phase->user_bytes = written * record_bytes(workload)
+                      + totals->latencies[OPERATION_DELETE].count * key_bytes(workload);
     dataset->record_count += totals->latencies[OPERATION_INSERT].count;
-    phase->live_bytes = dataset->record_count * record_bytes(workload);
+    /* Which records deletes found is known of the sample only. */
+    phase->live_bytes = (uint64_t)((double)(dataset->record_count * record_bytes(workload))
+                                   * (1 - tracked_deleted_share(dataset->tracked)));
     phase->folder_bytes = folder_bytes(dataset->path);
     suite->verified += totals->verified;
     suite->missing += totals->missing;
@@ -205,6 +213,8 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
     phase->durability = task.durability;
     if (kind == TASK_RUN) {
         chooser = workload_chooser(&run->workload);
+        TRY(hot_shard_place(suite->class, crew_engine(dataset->crew), &run->workload, &chooser,
+                            &dataset->hot_records));
         task.chooser = &chooser;
         if (limit <= 0)
             limit = (double)run->workload.seconds_max;

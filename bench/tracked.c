@@ -14,6 +14,7 @@ struct entry_state {
     uint64_t    version;           /* the last one given out */
     uint64_t    group_first;       /* first version of the open group */
     uint64_t    floor;             /* first version of the last group that counts */
+    uint64_t    last_delete;       /* the newest version that is a delete's; 0: none was */
 };
 
 struct tracked {
@@ -84,7 +85,7 @@ static void entry_unlock(struct entry_state *entry)
     atomic_flag_clear_explicit(&entry->lock, memory_order_release);
 }
 
-uint64_t tracked_begin(struct tracked *tracked, uint64_t place)
+static uint64_t write_begin(struct tracked *tracked, uint64_t place, bool is_delete)
 {
     struct entry_state *entry = &tracked->entries[place];
     uint64_t            version;
@@ -96,8 +97,20 @@ uint64_t tracked_begin(struct tracked *tracked, uint64_t place)
         entry->group_first = version;
         entry->has_acknowledged = false;
     }
+    if (is_delete)
+        entry->last_delete = version;
     entry_unlock(entry);
     return version;
+}
+
+uint64_t tracked_begin(struct tracked *tracked, uint64_t place)
+{
+    return write_begin(tracked, place, false);
+}
+
+void tracked_begin_delete(struct tracked *tracked, uint64_t place)
+{
+    (void)write_begin(tracked, place, true);
 }
 
 void tracked_end(struct tracked *tracked, uint64_t place, bool was_acknowledged)
@@ -119,4 +132,25 @@ void tracked_bounds(const struct tracked *tracked, uint64_t place, uint64_t *fir
     assert(place < tracked->count);
     *first = entry->floor;
     *last = entry->version;
+}
+
+bool tracked_may_be_missing(const struct tracked *tracked, uint64_t place)
+{
+    const struct entry_state *entry = &tracked->entries[place];
+
+    assert(place < tracked->count);
+    return entry->floor == 0 || entry->last_delete >= entry->floor;
+}
+
+double tracked_deleted_share(const struct tracked *tracked)
+{
+    uint64_t written = 0, deleted = 0;
+
+    for (uint64_t i = 0; i < tracked->count; i++) {
+        const struct entry_state *entry = &tracked->entries[i];
+
+        written += entry->version > 0;
+        deleted += entry->version > 0 && entry->last_delete == entry->version;
+    }
+    return written > 0 ? (double)deleted / (double)written : 0;
 }

@@ -111,12 +111,9 @@ void worker_begin(struct worker *worker, struct task_state *state)
             task->workload, task->inserts, task->seed, worker->index, worker->count,
             task->chooser });
     else
-        worker->stream.values = task->workload->values;
+        stream_values_set(&worker->stream, task->workload);
     if (task->kind == TASK_LOAD)
         worker->stream.chance = chance_of(task->seed, 0x6c6f6164u + worker->index);
-    if (task->kind == TASK_LOAD && task->workload->values.spread == VALUE_ZIPFIAN)
-        worker->stream.field_lengths = zipfian_of(task->workload->values.field_bytes_min,
-                                                  task->workload->values.field_bytes_max);
 }
 
 /* The next number of a load or verification; false when all are taken. */
@@ -179,6 +176,26 @@ static void slot_write_prepare(struct worker *worker, struct slot *slot)
     slot->op.value = (struct kiwi_slice){ slot->value, bytes };
 }
 
+static void slot_delete_prepare(struct worker *worker, struct slot *slot)
+{
+    const struct task *task = &worker->state->task;
+
+    slot->place = tracked_place(task->tracked, slot->record);
+    if (slot->place != TRACKED_NONE)
+        tracked_begin_delete(task->tracked, slot->place);
+    slot->op.verb = KIWI_DELETE;
+    slot->op.durability = (uint8_t)task->durability;
+}
+
+/* The tracked record behind this write, if any, is done with. */
+static void slot_write_end(struct worker *worker, const struct slot *slot, bool was_acknowledged)
+{
+    const bool is_write = slot->op.verb == KIWI_PUT || slot->op.verb == KIWI_DELETE;
+
+    if (is_write && slot->place != TRACKED_NONE)
+        tracked_end(worker->state->task.tracked, slot->place, was_acknowledged);
+}
+
 /* Makes the slot's operation; false when there is no more to do. */
 static bool slot_prepare(struct worker *worker, struct slot *slot)
 {
@@ -196,6 +213,9 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
     case OPERATION_INSERT:
         slot_write_prepare(worker, slot);
         break;
+    case OPERATION_DELETE:
+        slot_delete_prepare(worker, slot);
+        break;
     case OPERATION_SCAN: {
         enum kiwi_status status =
             worker->class->scan_prepare(worker->client, slot->index, &slot->op,
@@ -212,18 +232,24 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
     return true;
 }
 
-/* Reads of a verification also know which versions may be there. */
-static bool version_is_due(const struct worker *worker, const struct slot *slot, uint64_t version,
-                           bool is_missing)
+/* Reads of a verification also know which versions may be there; short values show none. */
+static bool version_is_due(const struct worker *worker, const struct slot *slot, uint64_t version)
+{
+    const struct tracked *tracked = worker->state->task.tracked;
+    uint64_t              first, last;
+
+    tracked_bounds(tracked, tracked_place(tracked, slot->record), &first, &last);
+    return slot->op.value_bytes < VALUE_HEAD_BYTES || (version >= first && version <= last);
+}
+
+/* Records of a load stay until a workload deletes; then only those of the sample are known. */
+static bool missing_is_due(const struct worker *worker, const struct slot *slot)
 {
     const struct task *task = &worker->state->task;
-    uint64_t           first, last;
 
-    tracked_bounds(task->tracked, tracked_place(task->tracked, slot->record), &first, &last);
-    if (is_missing)
-        return first == 0;
-    return value_bytes_max(&task->workload->values) < VALUE_HEAD_BYTES
-        || (version >= first && version <= last);
+    if (task->kind == TASK_VERIFY)
+        return tracked_may_be_missing(task->tracked, tracked_place(task->tracked, slot->record));
+    return workload_deletes(task->workload);
 }
 
 static void read_check(struct worker *worker, struct slot *slot)
@@ -234,14 +260,14 @@ static void read_check(struct worker *worker, struct slot *slot)
     if (!task->is_verifying)
         return;
     if (slot->op.status == KIWI_NOT_FOUND) {
-        if (task->kind == TASK_VERIFY && version_is_due(worker, slot, 0, true))
+        if (missing_is_due(worker, slot))
             return;
         RECORDER_ADD(worker->recorder.missing, 1u);
         return;
     }
     RECORDER_ADD(worker->recorder.verified, 1u);
     if (value_check(slot->op.buffer, slot->op.value_bytes, slot->record, &version) != VALUE_RIGHT
-        || (task->kind == TASK_VERIFY && !version_is_due(worker, slot, version, false)))
+        || (task->kind == TASK_VERIFY && !version_is_due(worker, slot, version)))
         RECORDER_ADD(worker->recorder.wrong, 1u);
 }
 
@@ -336,13 +362,13 @@ static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now
         break;
     case OPERATION_UPDATE:
     case OPERATION_INSERT:
+    case OPERATION_DELETE:
     case OPERATION_COUNT:
         break;
     }
     latency_note(worker, slot, slot->operation, slot->start, now);
     RECORDER_ADD(worker->recorder.operations, 1u);
-    if (slot->op.verb == KIWI_PUT && slot->place != TRACKED_NONE)
-        tracked_end(worker->state->task.tracked, slot->place, slot->op.status == KIWI_OK);
+    slot_write_end(worker, slot, slot->op.status == KIWI_OK);
     if (slot->operation == OPERATION_INSERT && worker->state->task.kind == TASK_RUN
         && slot->op.status == KIWI_OK
         && acknowledged_mark(worker->state->task.inserts, slot->record) != KIWI_OK)
@@ -409,8 +435,7 @@ static void ready_submit(struct worker *worker)
         task_state_fail(worker->state, status, kiwi_error_text());
         for (uint32_t i = 0; i < worker->ready_count; i++) {
             struct slot *slot = container_of(worker->ready[i], struct slot, op);
-            if (slot->op.verb == KIWI_PUT && slot->place != TRACKED_NONE)
-                tracked_end(worker->state->task.tracked, slot->place, false);
+            slot_write_end(worker, slot, false);
             worker->free_slots[worker->free_count++] = slot;
         }
     } else {

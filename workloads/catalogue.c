@@ -12,7 +12,9 @@
 #include <strings.h>
 
 #include "core/base/memory.h"
+#include "workloads/keyranges.h"
 #include "workloads/keys.h"
+#include "workloads/zipf.h"
 
 #define BIG 9e15 /* counts beyond this are typing errors, and doubles hold all below exactly */
 #define USED PROPERTY_USED
@@ -37,10 +39,9 @@ static const struct property_rule rules[] = {
     { "fieldcount", "10", USED, COUNT(1, 10000), "fields of a record, stored in one value" },
     { "fieldlength", "100", USED, COUNT(1, 64 << 20), "bytes of a field, or the longest" },
     { "minfieldlength", "1", USED, COUNT(1, 64 << 20), "the shortest field, unless constant" },
-    { "fieldlengthdistribution", "constant", USED, CHOICE("constant uniform zipfian"),
-      "how long fields are" },
-    { "fieldlengthhistogram", "hist.txt", IGNORED, TEXT,
-      "length histograms are not read; use constant, uniform or zipfian" },
+    { "fieldlengthdistribution", "constant", USED,
+      CHOICE("constant uniform zipfian histogram pareto mix"), "how long fields are" },
+    { "fieldlengthhistogram", "hist.txt", USED, TEXT, "file of lengths, with histogram" },
     { "fieldnameprefix", "field", IGNORED, TEXT, "field names are not stored" },
     { "insertstart", "0", USED, COUNT(0, BIG), "the first record number" },
     { "insertcount", "", USED, COUNT(0, BIG),
@@ -67,13 +68,15 @@ static const struct property_rule rules[] = {
       "every value carries record number and checksum, and every read checks them" },
     { "minscanlength", "1", USED, COUNT(1, 1e9), "rows of the shortest scan" },
     { "maxscanlength", "1000", USED, COUNT(1, 1e9), "rows of the longest scan" },
-    { "scanlengthdistribution", "uniform", USED, CHOICE("uniform zipfian"), "how long scans are" },
+    { "scanlengthdistribution", "uniform", USED, CHOICE("uniform zipfian pareto"),
+      "how long scans are" },
     { "maxscanrate", "0", IGNORED, NUMBER(0, BIG), "in YCSB's template, read by nothing there" },
     { "scanoptimelimit", "0", IGNORED, NUMBER(0, BIG), "in YCSB's template, read by nothing" },
     { "discardscannedrecord", "false", IGNORED, FLAG, "in YCSB's template, read by nothing" },
     /* keys */
     { "requestdistribution", "uniform", USED,
-      CHOICE("uniform zipfian latest hotspot exponential sequential"), "which record is next" },
+      CHOICE("uniform zipfian latest hotspot exponential sequential truezipfian keyrange hotshard"),
+      "which record is next" },
     { "hotspotdatafraction", "0.2", USED, NUMBER(0, 1), "share of the records that is hot" },
     { "hotspotopnfraction", "0.8", USED, NUMBER(0, 1), "share of operations on hot records" },
     { "exponential.percentile", "95", USED, NUMBER(0.000001, 99.999999),
@@ -111,6 +114,23 @@ static const struct property_rule rules[] = {
     { "hosts", "", IGNORED, TEXT, no_network },
     { "port", "", IGNORED, TEXT, no_network },
     /* ours; YCSB skips names it does not know, so files that use them still run there */
+    { "deleteproportion", "0", USED, NUMBER(0, BIG), "weight of deletes" },
+    { "zipfianconstant", "0.99", USED, NUMBER(0, ZIPF_EXPONENT_MAX), "exponent of truezipfian" },
+    { "keyrange.count", "30", USED, COUNT(1, KEYRANGE_COUNT_MAX), "ranges of keys, with keyrange" },
+    { "keyrange.a", "14.18", USED, NUMBER(-BIG, BIG), "range i weighs a e^(b i) + c e^(d i)" },
+    { "keyrange.b", "-2.917", USED, NUMBER(-100, 2), "see keyrange.a" },
+    { "keyrange.c", "0.0164", USED, NUMBER(-BIG, BIG), "see keyrange.a" },
+    { "keyrange.d", "-0.08082", USED, NUMBER(-100, 2), "see keyrange.a" },
+    { "keyrange.key.a", "0.002312", USED, NUMBER(1e-9, 1),
+      "the x hottest keys of a range get a x^b of what it gets" },
+    { "keyrange.key.b", "0.3467", USED, NUMBER(0.01, 100), "see keyrange.key.a" },
+    { "fieldlength.shape", "0.2615", USED, NUMBER(1e-6, 100), "of pareto: how heavy the tail is" },
+    { "fieldlength.scale", "25.45", USED, NUMBER(1e-6, 1e12), "of pareto: how long lengths are" },
+    { "fieldlengthmix", "", USED, TEXT, "lengths and weights, 64:60,512:40, with mix" },
+    { "scanlength.shape", "2.517", USED, NUMBER(1e-6, 100), "of pareto: how heavy the tail is" },
+    { "scanlength.scale", "14.236", USED, NUMBER(1e-6, 1e12), "of pareto: how long scans are" },
+    { "seriescount", "0", USED, COUNT(0, KEY_SERIES_MAX),
+      "records are points of so many series; keys ascend by series, then time" },
     { "kiwi.durability", "", USED, CHOICE("durable process memory"),
       "when a write of the run is acknowledged, unless --durability" },
     { "kiwi.seed", "", USED, COUNT(0, BIG), "seed of the operation stream, unless --seed" },

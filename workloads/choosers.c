@@ -91,6 +91,38 @@ uint64_t zipfian_draw(struct zipfian *zipfian, struct chance *chance)
     return zipfian_draw_among(zipfian, zipfian->items, chance);
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Near the golden section of count, so that neighbouring ranks lie far apart, and without a common
+ * divisor, so that every record has one rank. */
+static uint64_t stride_of(uint64_t count)
+{
+    uint64_t stride = (uint64_t)((double)count * 0.6180339887498949) | 1;
+
+    while (common_divisor(stride, count) != 1)
+        stride++;
+    return stride;
+}
+
+static uint64_t true_zipfian_draw(const struct chooser *chooser, struct chance *chance)
+{
+    uint64_t    rank = zipf_draw(&chooser->zipf, chance) - 1;
+    chance_wide product = (chance_wide)rank * chooser->stride;
+
+    if (__builtin_expect((product >> 64) == 0, 1))
+        return chooser->first + (uint64_t)product % chooser->count;
+    return chooser->first + (uint64_t)(product % chooser->count);
+}
+
 struct chooser chooser_of(const struct chooser_options *options)
 {
     struct chooser chooser = {
@@ -117,6 +149,17 @@ struct chooser chooser_of(const struct chooser_options *options)
         chooser.hot_count = (uint64_t)((double)options->count * options->hotspot_data);
         chooser.hot_share = options->hotspot_operations;
         break;
+    case CHOOSE_TRUE_ZIPFIAN:
+        chooser.zipf = zipf_of(options->count, options->zipfian_constant);
+        chooser.stride = stride_of(options->count);
+        break;
+    case CHOOSE_KEYRANGE:
+        chooser.keyranges = keyranges_of(&options->keyrange, options->first, options->count);
+        break;
+    case CHOOSE_HOT_SHARD:
+        chooser.hot_count = (uint64_t)((double)options->count * options->hotspot_data);
+        chooser.hot_share = options->hotspot_operations;
+        break;
     case CHOOSE_EXPONENTIAL:
         chooser.gamma = -log(1.0 - options->exponential_percentile / 100.0)
                       / ((double)options->record_count * options->exponential_fraction);
@@ -132,6 +175,16 @@ static uint64_t hotspot_draw(const struct chooser *chooser, struct chance *chanc
     if ((chance_unit(chance) < chooser->hot_share && chooser->hot_count > 0) || cold_count == 0)
         return chooser->first + chance_below(chance, chooser->hot_count);
     return chooser->first + chooser->hot_count + chance_below(chance, cold_count);
+}
+
+static uint64_t hot_shard_draw(const struct chooser *chooser, struct chance *chance)
+{
+    if (chance_unit(chance) < chooser->hot_share && chooser->hot_count > 0) {
+        uint64_t i = chance_below(chance, chooser->hot_count);
+
+        return chooser->hot_records != NULL ? chooser->hot_records[i] : chooser->first + i;
+    }
+    return chooser->first + chance_below(chance, chooser->count);
 }
 
 static uint64_t exponential_draw(const struct chooser *chooser, uint64_t newest,
@@ -205,6 +258,12 @@ uint64_t chooser_draw(struct chooser *chooser, uint64_t newest, struct chance *c
         return exponential_draw(chooser, newest, chance);
     case CHOOSE_SEQUENTIAL:
         return chooser->first + chooser->sequence++ % chooser->count;
+    case CHOOSE_TRUE_ZIPFIAN:
+        return true_zipfian_draw(chooser, chance);
+    case CHOOSE_KEYRANGE:
+        return keyranges_draw(&chooser->keyranges, chance);
+    case CHOOSE_HOT_SHARD:
+        return hot_shard_draw(chooser, chance);
     case CHOOSE_UNIFORM:
         break;
     }

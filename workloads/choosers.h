@@ -1,6 +1,9 @@
 /*
- * choosers.h: which record comes next; YCSB's generators with the same arithmetic.
+ * choosers.h: which record comes next; YCSB's generators with the same arithmetic, and three of
+ * ours.
  *
+ * Ours     true zipfian, key ranges and the hot shard choose among the records that were loaded,
+ *          as YCSB's uniform does, never among those inserted since.
  * Thread   a chooser belongs to one thread; the random numbers are the caller's.
  * Draws    may name a record that does not exist yet; the operation stream draws again then.
  */
@@ -9,6 +12,8 @@
 #include <stdint.h>
 
 #include "workloads/chance.h"
+#include "workloads/keyranges.h"
+#include "workloads/zipf.h"
 
 #define ZIPFIAN_THETA          0.99
 #define SCRAMBLED_ITEM_COUNT 10000000000ull /* ranks of the scrambled form, whatever the table */
@@ -38,6 +43,9 @@ enum chooser_kind {
     CHOOSE_HOTSPOT,
     CHOOSE_EXPONENTIAL,
     CHOOSE_SEQUENTIAL,
+    CHOOSE_TRUE_ZIPFIAN, /* Zipf's law; rank r is the same record in every run */
+    CHOOSE_KEYRANGE,     /* hot ranges of keys with hot keys inside */
+    CHOOSE_HOT_SHARD,    /* hotspot whose hot records are given, else any, among all records */
 };
 
 struct chooser_options {
@@ -48,6 +56,8 @@ struct chooser_options {
     uint64_t          record_count;         /* recordcount; latest and exponential start from it */
     double            hotspot_data, hotspot_operations;
     double            exponential_percentile, exponential_fraction;
+    double            zipfian_constant;     /* true zipfian */
+    struct keyrange_options keyrange;
 };
 
 struct chooser {
@@ -59,6 +69,10 @@ struct chooser {
     double            gamma;
     uint64_t          sequence;
     struct zipfian    zipfian;
+    struct zipf       zipf;
+    uint64_t          stride;               /* between records of neighbouring ranks; coprime */
+    struct keyranges  keyranges;
+    const uint64_t   *hot_records;          /* borrowed, hot_count of them; NULL: the first ones */
 };
 
 struct chooser chooser_of(const struct chooser_options *options);

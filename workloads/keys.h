@@ -6,6 +6,9 @@
  *          first, as an absolute value of a signed 64-bit integer. Ordered: the record number
  *          itself. The C++ port leaves the absolute value out and the Go port feeds the bytes the
  *          other way round, so their keys differ from these.
+ * Series   (ours, ordered keys only) record r is point r / series_count of series r % series_count;
+ *          its number is the series times 10^12 plus the point. Keys then ascend by series and, in
+ *          it, by time, and records made one after the other belong to all series in turn.
  */
 #pragma once
 
@@ -16,9 +19,14 @@
 #define KEY_DIGITS_MAX 200u                  /* the widest padding accepted */
 #define KEY_BYTES_MAX  (4u + KEY_DIGITS_MAX + 4u)
 
+#define KEY_SERIES_MAX    1000000u            /* so that numbers stay below 10^18 */
+#define KEY_SERIES_POINTS 1000000000000ull    /* points of a series */
+#define KEY_SERIES_DIGITS 18u
+
 struct key_shape {
     bool     is_ordered;
     uint32_t digits_min;    /* 0 to KEY_DIGITS_MAX */
+    uint32_t series_count;  /* 0: records are no points of series */
 };
 
 static inline uint64_t key_hash(uint64_t number)
@@ -37,7 +45,11 @@ static inline uint64_t key_hash(uint64_t number)
 /* The number a key shows. */
 static inline uint64_t key_number(const struct key_shape *shape, uint64_t record)
 {
-    return shape->is_ordered ? record : key_hash(record);
+    if (!shape->is_ordered)
+        return key_hash(record);
+    if (shape->series_count == 0)
+        return record;
+    return record % shape->series_count * KEY_SERIES_POINTS + record / shape->series_count;
 }
 
 /* Writes the key that shows number to out (KEY_BYTES_MAX bytes of room); returns its length. */

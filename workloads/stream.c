@@ -19,6 +19,8 @@ struct chooser workload_chooser(const struct workload *workload)
         .hotspot_operations = workload->hotspot_operations,
         .exponential_percentile = workload->exponential_percentile,
         .exponential_fraction = workload->exponential_fraction,
+        .zipfian_constant = workload->zipfian_constant,
+        .keyrange = workload->keyrange,
     });
 }
 
@@ -40,6 +42,19 @@ static void stream_mix_set(struct stream *stream, const struct workload *workloa
     stream->thresholds[stream->order_count - 1] = 2.0; /* rounding never leaves a gap */
 }
 
+void stream_values_set(struct stream *stream, const struct workload *workload)
+{
+    const struct value_shape *shape = &workload->values;
+
+    stream->values = *shape;
+    if (shape->spread == VALUE_ZIPFIAN)
+        stream->field_lengths = zipfian_of(shape->field_bytes_min, shape->field_bytes_max);
+    if (shape->spread == VALUE_PARETO)
+        stream->field_pareto = pareto_of(shape->field_bytes_min, shape->field_bytes_max,
+                                         workload->value_shape, workload->value_scale);
+    stream->field_table = &workload->value_lengths;
+}
+
 struct stream stream_of(const struct stream_options *options)
 {
     const struct workload *workload = options->workload;
@@ -51,7 +66,7 @@ struct stream stream_of(const struct stream_options *options)
                  .scan_rows_min = workload->scan_rows_min,
                  .scan_rows_max = workload->scan_rows_max,
                  .scan_is_zipfian = workload->scan_is_zipfian,
-                 .values = workload->values,
+                 .scan_is_pareto = workload->scan_is_pareto,
                  .keys = workload->keys,
     };
 
@@ -62,9 +77,10 @@ struct stream stream_of(const struct stream_options *options)
         workload->insert_count / options->thread_count * options->thread_index;
     if (workload_scans(workload) && workload->scan_is_zipfian)
         stream.scan_lengths = zipfian_of(workload->scan_rows_min, workload->scan_rows_max);
-    if (workload->values.spread == VALUE_ZIPFIAN)
-        stream.field_lengths =
-            zipfian_of(workload->values.field_bytes_min, workload->values.field_bytes_max);
+    if (workload_scans(workload) && workload->scan_is_pareto)
+        stream.scan_pareto = pareto_of(workload->scan_rows_min, workload->scan_rows_max,
+                                       workload->scan_shape, workload->scan_scale);
+    stream_values_set(&stream, workload);
     return stream;
 }
 
@@ -85,9 +101,21 @@ static uint32_t stream_scan_rows(struct stream *stream)
 {
     if (stream->scan_is_zipfian)
         return (uint32_t)zipfian_draw(&stream->scan_lengths, &stream->chance);
+    if (stream->scan_is_pareto)
+        return (uint32_t)pareto_draw(&stream->scan_pareto, &stream->chance);
     return (uint32_t)(stream->scan_rows_min
                       + chance_below(&stream->chance,
                                      stream->scan_rows_max - stream->scan_rows_min + 1));
+}
+
+/* Of a series, the first of so many rows that end with the record chosen. */
+static uint64_t scan_start(const struct stream *stream, uint64_t record, uint32_t rows)
+{
+    const uint64_t series = stream->keys.series_count;
+
+    if (series == 0)
+        return record;
+    return record - min_u64(record / series, rows - 1) * series;
 }
 
 static void stream_make_one(struct stream *stream)
@@ -101,8 +129,10 @@ static void stream_make_one(struct stream *stream)
     else
         step->record = chooser_draw(&stream->chooser, acknowledged_newest(stream->inserts),
                                     &stream->chance);
-    if (step->operation == OPERATION_SCAN)
+    if (step->operation == OPERATION_SCAN) {
         step->scan_rows = stream_scan_rows(stream);
+        step->record = scan_start(stream, step->record, step->scan_rows);
+    }
     step->number = key_number(&stream->keys, step->record);
     stream->ahead = 1;
 }
@@ -128,8 +158,11 @@ void stream_make(struct stream *stream)
         struct step *step = &stream->steps[STREAM_AHEAD - 1 - i];
 
         step->operation = stream_operation(stream);
-        if (step->operation == OPERATION_SCAN)
+        if (step->operation == OPERATION_SCAN) {
             step->scan_rows = stream_scan_rows(stream);
+            step->record = scan_start(stream, step->record, step->scan_rows);
+            step->number = key_number(&stream->keys, step->record);
+        }
     }
     stream->ahead = STREAM_AHEAD;
 }
@@ -152,8 +185,31 @@ uint64_t stream_value_bytes(struct stream *stream)
         for (uint32_t i = 0; i < shape->field_count; i++)
             bytes += zipfian_draw(&stream->field_lengths, &stream->chance);
         return bytes;
+    case VALUE_PARETO:
+        for (uint32_t i = 0; i < shape->field_count; i++)
+            bytes += pareto_draw(&stream->field_pareto, &stream->chance);
+        return bytes;
+    case VALUE_TABLE:
+        for (uint32_t i = 0; i < shape->field_count; i++)
+            bytes += length_table_draw(stream->field_table, &stream->chance);
+        return bytes;
     }
     return bytes;
+}
+
+double workload_value_bytes_mean(const struct workload *workload)
+{
+    enum { SAMPLE = 20000 };
+    const struct value_shape *shape = &workload->values;
+    struct stream             stream = { .chance = chance_of(0, 0x6d65616eu) };
+    double                    sum = 0;
+
+    if (shape->spread == VALUE_CONSTANT || shape->spread == VALUE_UNIFORM)
+        return shape->field_count * (double)(shape->field_bytes_min + shape->field_bytes_max) / 2;
+    stream_values_set(&stream, workload);
+    for (int i = 0; i < SAMPLE; i++)
+        sum += (double)stream_value_bytes(&stream);
+    return sum / SAMPLE;
 }
 
 enum kiwi_status stream_digest(const struct workload *workload, uint64_t seed,

@@ -3,6 +3,7 @@
  *
  * Thread   one owner. The newest acknowledged record is shared by all threads of a run; a workload
  *          without inserts never looks at it again.
+ * Series   a scan of a series ends at the point chosen: it reads the latest rows up to there.
  * Ahead    without inserts, operations are made in small batches, which is much cheaper; with
  *          inserts one by one, because the newest record moves.
  * Repeats  the same workload, seed and thread number give the same operations; with inserts from
@@ -26,13 +27,15 @@ struct stream {
     struct chance        chance;
     struct chooser       chooser;
     struct zipfian       scan_lengths, field_lengths;
+    struct pareto        scan_pareto, field_pareto;
+    const struct length_table *field_table;          /* borrowed from the workload */
     struct acknowledged *inserts;                    /* borrowed; NULL without inserts */
     uint64_t             newest;                     /* without inserts */
     double               thresholds[OPERATION_COUNT];/* running sums of the normalised weights */
     enum operation       order[OPERATION_COUNT];     /* those with weight, in YCSB's order */
     uint32_t             order_count;
     uint64_t             scan_rows_min, scan_rows_max;
-    bool                 scan_is_zipfian;
+    bool                 scan_is_zipfian, scan_is_pareto;
     struct value_shape   values;
     struct key_shape     keys;
     uint32_t             ahead;                      /* of steps below, not yet handed out */
@@ -48,7 +51,10 @@ struct stream_options {
 };
 
 struct chooser workload_chooser(const struct workload *workload);
+/* The workload must outlive the stream. */
 struct stream  stream_of(const struct stream_options *options);
+/* Makes ready for stream_value_bytes alone, which a load needs. */
+void           stream_values_set(struct stream *stream, const struct workload *workload);
 
 void stream_make(struct stream *stream);
 
@@ -61,6 +67,8 @@ static inline void stream_next(struct stream *stream, struct step *out)
 
 /* Bytes of the next value to write. */
 uint64_t stream_value_bytes(struct stream *stream);
+/* The same on average; from a sample when there is no simple formula. */
+double   workload_value_bytes_mean(const struct workload *workload);
 
 /*
  * A fingerprint of the operations this workload, seed and thread count stand for: XXH3 over the

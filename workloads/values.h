@@ -41,7 +41,13 @@ enum value_verdict value_check(const uint8_t *data, uint64_t bytes, uint64_t rec
 bool value_record(const uint8_t *data, uint64_t bytes, uint64_t *record);
 
 /* How long the fields of a record are together. */
-enum value_spread { VALUE_CONSTANT = 0, VALUE_UNIFORM, VALUE_ZIPFIAN };
+enum value_spread {
+    VALUE_CONSTANT = 0,
+    VALUE_UNIFORM,
+    VALUE_ZIPFIAN,
+    VALUE_PARETO,       /* lengths.h, as is the next */
+    VALUE_TABLE,
+};
 
 struct value_shape {
     enum value_spread spread;

@@ -12,6 +12,7 @@
 #include "workloads/catalogue.h"
 #include "workloads/choosers.h"
 #include "workloads/keys.h"
+#include "workloads/lengths.h"
 #include "workloads/properties.h"
 #include "workloads/values.h"
 
@@ -21,6 +22,7 @@ enum operation {
     OPERATION_INSERT,
     OPERATION_SCAN,
     OPERATION_MODIFY,      /* read, then write back */
+    OPERATION_DELETE,
     OPERATION_COUNT,
 };
 
@@ -37,8 +39,14 @@ struct workload {
     enum chooser_kind  chooser;
     double             hotspot_data, hotspot_operations;
     double             exponential_percentile, exponential_fraction;
+    double             zipfian_constant;
+    struct keyrange_options keyrange;
+    double             value_shape, value_scale;  /* VALUE_PARETO */
+    struct length_table value_lengths;       /* VALUE_TABLE; empty until a histogram was set */
+    char               histogram[256];       /* file to be read and set; empty: none */
     uint64_t           scan_rows_min, scan_rows_max;
-    bool               scan_is_zipfian;
+    bool               scan_is_zipfian, scan_is_pareto;
+    double             scan_shape, scan_scale;
     /* settings of the client that a file may carry; 0 or empty when it does not */
     uint64_t           thread_count, target_per_second, seconds_max, seed;
     bool               has_thread_count, has_seed;
@@ -52,8 +60,15 @@ struct workload {
 MUST_USE enum kiwi_status workload_read(const struct properties *properties, const char *name,
                                         struct lint *lint, struct workload *out);
 
+/* The text of the file that workload->histogram names; KIWI_INVALID as above, with origin. */
+MUST_USE enum kiwi_status workload_histogram_set(struct workload *workload, const char *origin,
+                                                 const char *text, size_t bytes);
+
 /* YCSB's allowance for records that the run will insert: twice the expected number. */
 uint64_t workload_expected_inserts(const struct workload *workload);
 bool     workload_inserts(const struct workload *workload);
+bool     workload_deletes(const struct workload *workload);
+/* Whether other records exist after it than before: it inserts or deletes. */
+bool     workload_moves_records(const struct workload *workload);
 bool     workload_writes(const struct workload *workload);
 bool     workload_scans(const struct workload *workload);

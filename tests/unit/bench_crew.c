@@ -21,7 +21,10 @@
 
 enum { RECORDS = 2000, SLOTS = 8192, VALUE_BYTES = 64 };
 
-enum fault { FAULT_NONE, FAULT_FULL, FAULT_FORGETS_UPDATES, FAULT_FLIPS, FAULT_LOSES, FAULT_SWAPS };
+enum fault {
+    FAULT_NONE, FAULT_FULL, FAULT_FORGETS_UPDATES, FAULT_FLIPS, FAULT_LOSES, FAULT_SWAPS,
+    FAULT_FORGETS_DELETES, FAULT_DELETES_MORE,
+};
 
 struct engine {
     pthread_mutex_t lock;
@@ -31,6 +34,7 @@ struct engine {
     struct {
         uint8_t key[32];
         size_t  key_bytes, bytes;
+        bool    is_deleted;
         uint8_t value[VALUE_BYTES];
     } rows[SLOTS];
 };
@@ -110,6 +114,20 @@ static enum kiwi_status test_put(struct engine *engine, const struct kiwi_op *op
     engine->rows[at].key_bytes = op->key.size;
     memcpy(engine->rows[at].value, op->value.data, op->value.size);
     engine->rows[at].bytes = op->value.size;
+    engine->rows[at].is_deleted = false;
+    return KIWI_OK;
+}
+
+/* The row behind goes too when the engine deletes more than asked. */
+static enum kiwi_status test_delete(struct engine *engine, const struct kiwi_op *op)
+{
+    size_t at = row_of(engine, op->key);
+
+    if (engine->fault == FAULT_FORGETS_DELETES)
+        return KIWI_OK;
+    engine->rows[at].is_deleted = true;
+    if (engine->fault == FAULT_DELETES_MORE)
+        engine->rows[(at + 1) % SLOTS].is_deleted = true;
     return KIWI_OK;
 }
 
@@ -121,11 +139,15 @@ static void test_do(struct engine_client *client, struct kiwi_op *op, void *buff
     pthread_mutex_lock(&engine->lock);
     if (op->verb == KIWI_PUT) {
         op->status = test_put(engine, op);
+    } else if (op->verb == KIWI_DELETE) {
+        op->status = test_delete(engine, op);
     } else {
         at = row_of(engine, op->key);
         if (engine->fault == FAULT_SWAPS)
             at = (at + 1) % SLOTS;
-        op->status = engine->rows[at].key_bytes == 0 ? KIWI_NOT_FOUND : KIWI_OK;
+        op->status = engine->rows[at].key_bytes == 0 || engine->rows[at].is_deleted
+                       ? KIWI_NOT_FOUND
+                       : KIWI_OK;
         memcpy(buffer, engine->rows[at].value, engine->rows[at].bytes);
         op->value_bytes = engine->rows[at].bytes;
         if (engine->fault == FAULT_FLIPS && op->value_bytes > 0)
@@ -356,6 +378,63 @@ static void forgotten_updates_are_found_by_the_sample(void **state)
     fixture_close(&fixture);
 }
 
+/* Goal: deletes are counted, what they took away is no fault, and the sample knows what must be
+ * gone and what must not. */
+static void deletes_are_known_to_the_sample(void **state)
+{
+    static const enum fault faults[] = { FAULT_NONE, FAULT_FORGETS_DELETES, FAULT_DELETES_MORE };
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        struct fixture         fixture;
+        struct run_options     options;
+        const struct recorder *totals;
+
+        fixture_open(&fixture, i < 3 ? CLIENT_MANAGED : CLIENT_BLOCKING, 2, faults[i % 3]);
+        fixture.workload.chooser = CHOOSE_UNIFORM;
+        fixture.workload.weights[OPERATION_MODIFY] = 0;
+        fixture.workload.weights[OPERATION_DELETE] = 1;
+        fixture.chooser = workload_chooser(&fixture.workload);
+        load(&fixture);
+        options = run_of(&fixture, TASK_RUN, 20000);
+        run(&fixture, &options);
+        totals = &fixture.result->totals;
+        assert_int_equal(totals->operations, 20000);
+        assert_in_range(totals->latencies[OPERATION_DELETE].count, 6000, 7400);
+        assert_int_equal(totals->wrong + totals->missing, 0);
+        if (faults[i % 3] == FAULT_NONE) {
+            assert_true(totals->statuses[KIWI_NOT_FOUND] > 1000);
+            assert_true(tracked_deleted_share(fixture.tracked) > 0.4
+                        && tracked_deleted_share(fixture.tracked) < 0.6);
+        }
+        verify(&fixture);
+        totals = &fixture.result->totals;
+        assert_true((totals->wrong > 100) == (faults[i % 3] == FAULT_FORGETS_DELETES));
+        assert_true((totals->missing > 10) == (faults[i % 3] == FAULT_DELETES_MORE));
+        if (faults[i % 3] == FAULT_NONE)
+            assert_int_equal(totals->wrong + totals->missing, 0);
+        fixture_close(&fixture);
+    }
+}
+
+/* Values too short for a version are right for any; those beside them still show theirs. */
+static void values_too_short_for_a_version_are_not_held_against_it(void **state)
+{
+    struct fixture     fixture;
+    struct run_options options;
+
+    (void)state;
+    fixture_open(&fixture, CLIENT_MANAGED, 1, FAULT_NONE);
+    fixture.workload.values =
+        (struct value_shape){ VALUE_UNIFORM, 1, VALUE_HEAD_BYTES - 20, VALUE_HEAD_BYTES + 20 };
+    load(&fixture);
+    options = run_of(&fixture, TASK_RUN, 20000);
+    run(&fixture, &options);
+    verify(&fixture);
+    assert_int_equal(fixture.result->totals.wrong + fixture.result->totals.missing, 0);
+    fixture_close(&fixture);
+}
+
 static void lost_inserts_are_missing(void **state)
 {
     struct fixture fixture;
@@ -448,6 +527,8 @@ int main(void)
         cmocka_unit_test(inserts_during_a_run_are_read_back),
         cmocka_unit_test(damaged_values_are_counted_as_wrong),
         cmocka_unit_test(forgotten_updates_are_found_by_the_sample),
+        cmocka_unit_test(deletes_are_known_to_the_sample),
+        cmocka_unit_test(values_too_short_for_a_version_are_not_held_against_it),
         cmocka_unit_test(lost_inserts_are_missing),
         cmocka_unit_test(full_disk_ends_the_phase_with_its_text),
         cmocka_unit_test(interruption_and_time_limit_end_a_phase),

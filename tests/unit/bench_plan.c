@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "bench/plan.h"
 #include "core/base/memory.h"
 
@@ -58,6 +60,73 @@ static void inserting_workloads_come_last_and_data_is_made_anew_behind_them(void
         assert_int_equal(plan->runs[i].durability, KIWI_DURABLE);
     }
     assert_int_equal(plan->value_bytes_max, 1000);
+    plan_end(&options, plan);
+}
+
+static void a_name_without_a_file_is_a_built_in_workload(void **state)
+{
+    struct bench_options options;
+    const char *const    words[] = { "delete-heavy", "workloadb", "workloadd", "value-mix", NULL };
+    const char *const    unknown[] = { "delete-havy", NULL };
+    static const char *const order[] = { "delete-heavy", "workloadb", "workloadd", "value-mix" };
+    struct plan             *plan = plan_for(&options, words);
+
+    (void)state;
+    assert_non_null(plan);
+    assert_int_equal(plan->count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(plan->runs[i].name, order[i]);
+    plan_end(&options, plan);
+    assert_null(plan_for(&options, unknown));
+    assert_non_null(strstr(fail_text(), "did you mean 'delete-heavy'?"));
+    bench_options_free(&options);
+}
+
+/* The file that a workload names is read, and a fault in it told with its line. */
+static void lengths_come_from_a_histogram_file(void **state)
+{
+    struct bench_options options;
+    static const char    text[] = "BlockSize\t16\n0\t3\n1\t4\n2\t1\n";
+    char                 path[] = "/tmp/kiwi-test-XXXXXX", property[64];
+    const char *const    words[] = { "-p", "fieldlengthdistribution=histogram", "-p", property,
+                                     FILE_OF("b"), NULL };
+    int                  file = mkstemp(path);
+    struct plan         *plan;
+
+    (void)state;
+    assert_true(file >= 0);
+    snprintf(property, sizeof property, "fieldlengthhistogram=%s", path);
+    assert_true(write(file, text, strlen(text)) == (ssize_t)strlen(text));
+    plan = plan_for(&options, words);
+    assert_non_null(plan);
+    assert_int_equal(plan->value_bytes_max, 10 * 32);
+    plan_end(&options, plan);
+    assert_true(write(file, "3 1\n", 4) == 4);
+    assert_null(plan_for(&options, words));
+    assert_non_null(strstr(fail_text(), ":5: not a bucket"));
+    bench_options_free(&options);
+    close(file);
+    unlink(path);
+    assert_null(plan_for(&options, words));
+    assert_non_null(strstr(fail_text(), path));
+    bench_options_free(&options);
+}
+
+static void data_is_made_anew_behind_deletes_as_behind_inserts(void **state)
+{
+    struct bench_options options;
+    const char *const    words[] = { "delete-heavy", "overwrite", "uniform-read", NULL };
+    const char *const    same[] = { "--in-order", "delete-heavy", "overwrite", NULL };
+    struct plan         *plan = plan_for(&options, words);
+
+    (void)state;
+    assert_non_null(plan);
+    assert_string_equal(plan->runs[2].name, "delete-heavy");
+    assert_false(plan->runs[1].is_first || plan->runs[2].is_first);
+    plan_end(&options, plan);
+    plan = plan_for(&options, same);
+    assert_non_null(plan);
+    assert_true(plan->runs[1].is_first);
     plan_end(&options, plan);
 }
 
@@ -177,6 +246,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inserting_workloads_come_last_and_data_is_made_anew_behind_them),
+        cmocka_unit_test(a_name_without_a_file_is_a_built_in_workload),
+        cmocka_unit_test(lengths_come_from_a_histogram_file),
+        cmocka_unit_test(data_is_made_anew_behind_deletes_as_behind_inserts),
         cmocka_unit_test(in_order_keeps_the_order_given),
         cmocka_unit_test(presets_are_whole),
         cmocka_unit_test(quick_is_a_b_c_f_d_then_e_on_new_data),

@@ -92,6 +92,45 @@ static void refused_write_leaves_the_floor(void **state)
     tracked_close(tracked);
 }
 
+static void a_record_may_be_missing_only_while_a_delete_may_be_its_last_write(void **state)
+{
+    struct tracked *tracked;
+
+    (void)state;
+    assert_int_equal(tracked_open(10, 10, &tracked), KIWI_OK);
+    assert_true(tracked_may_be_missing(tracked, 0));
+    (void)tracked_begin(tracked, 0);
+    assert_true(tracked_may_be_missing(tracked, 0)); /* not acknowledged yet */
+    tracked_end(tracked, 0, true);
+    assert_false(tracked_may_be_missing(tracked, 0));
+    /* An acknowledged delete: missing, and no version may be found. */
+    tracked_begin_delete(tracked, 0);
+    tracked_end(tracked, 0, true);
+    assert_true(tracked_may_be_missing(tracked, 0));
+    expect_bounds(tracked, 0, 2, 2);
+    assert_true(tracked_deleted_share(tracked) == 1);
+    /* A later write brings it back. */
+    assert_int_equal(tracked_begin(tracked, 0), 3);
+    tracked_end(tracked, 0, true);
+    assert_false(tracked_may_be_missing(tracked, 0));
+    assert_true(tracked_deleted_share(tracked) == 0);
+    /* Side by side, either may be the last. */
+    tracked_begin_delete(tracked, 0);
+    assert_int_equal(tracked_begin(tracked, 0), 5);
+    tracked_end(tracked, 0, true);
+    tracked_end(tracked, 0, true);
+    assert_true(tracked_may_be_missing(tracked, 0));
+    expect_bounds(tracked, 0, 4, 5);
+    /* A refused delete may have happened or not. */
+    (void)tracked_begin(tracked, 0);
+    tracked_end(tracked, 0, true);
+    tracked_begin_delete(tracked, 0);
+    tracked_end(tracked, 0, false);
+    assert_true(tracked_may_be_missing(tracked, 0));
+    expect_bounds(tracked, 0, 6, 7);
+    tracked_close(tracked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +138,7 @@ int main(void)
         cmocka_unit_test(single_writes_raise_the_floor_one_by_one),
         cmocka_unit_test(overlapping_writes_may_end_in_any_order),
         cmocka_unit_test(refused_write_leaves_the_floor),
+        cmocka_unit_test(a_record_may_be_missing_only_while_a_delete_may_be_its_last_write),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

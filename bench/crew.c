@@ -36,6 +36,7 @@ struct crew {
     double              open_seconds;
     uint64_t            written_bytes, user_bytes; /* before the last reset of the counters */
     struct task_state   state;
+    struct skew         skew;             /* of the phase under way */
     pthread_mutex_t     lock;
     pthread_cond_t      changed;
     uint32_t            warm_count, done_count, opened_count; /* reports; under lock */
@@ -501,6 +502,29 @@ static void stats_restart(struct crew *crew)
     (void)crew->options.class->stats_reset(crew->engine);
 }
 
+static enum kiwi_status skew_begin(struct crew *crew, const struct task *task)
+{
+    if (task->kind != TASK_RUN)
+        return KIWI_OK;
+    TRY(skew_open(&crew->skew, crew->count));
+    for (uint32_t i = 0; i < crew->count; i++)
+        crew->members[i].worker.skew = &crew->skew.notes[i];
+    return KIWI_OK;
+}
+
+static void skew_end(struct crew *crew, struct phase_result *result)
+{
+    const struct task *task = &crew->state.task;
+    uint64_t           records = task->workload->insert_count;
+
+    if (task->inserts != NULL)
+        records = acknowledged_newest(task->inserts) + 1 - task->workload->insert_start;
+    for (uint32_t i = 0; i < crew->count; i++)
+        crew->members[i].worker.skew = NULL;
+    result->skew = skew_sum(&crew->skew, records);
+    skew_close(&crew->skew);
+}
+
 /* Waits until the engine owes nothing, so that the work of this phase is counted with it. After a
  * failure nothing is waited for: the engine may owe it forever. */
 static void drain(struct watch *watch)
@@ -536,6 +560,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     result->warm_seconds = (double)(clock_monotonic_ns() - warm_start_ns) / 1e9;
     for (uint32_t i = 0; i < crew->count; i++)
         recorder_clear(&crew->members[i].worker.recorder);
+    skew_clear(&crew->skew);
     stats_restart(crew);
     usage_peak_reset();
     usage_read(&before);
@@ -576,8 +601,9 @@ static void watch_free(struct watch *watch)
 enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
                           struct phase_result *result)
 {
-    struct watch watch = { .crew = crew, .options = options, .result = result };
-    uint64_t     start_ns = clock_monotonic_ns();
+    struct watch     watch = { .crew = crew, .options = options, .result = result };
+    uint64_t         start_ns = clock_monotonic_ns();
+    enum kiwi_status status;
 
     watch.now = memory_allocate_zeroed(sizeof *watch.now);
     watch.before = memory_allocate_zeroed(sizeof *watch.before);
@@ -595,9 +621,15 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
     crew->state.task = options->task;
     crew->warm_count = crew->done_count = 0;
     watch.start_ns = watch.rate_ns = start_ns;
+    status = skew_begin(crew, &options->task);
+    if (status != KIWI_OK) {
+        watch_free(&watch);
+        return status;
+    }
     announce(crew, &crew->phase_seen, atomic_load(&crew->phase_seen) + 1);
     watch_until(&watch, &crew->warm_count, "warm-up");
     phase_measure(&watch, start_ns);
+    skew_end(crew, result);
     if (atomic_load(&crew->state.has_failed)) {
         result->is_partial = true;
         result->status = crew->state.status;

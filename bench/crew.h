@@ -44,6 +44,7 @@ struct phase_result {
     struct interval_log intervals;       /* of the rows of series */
     double             start_seconds;    /* since 1970, of the measured part */
     uint64_t           stream_digest;
+    struct skew_shares skew;             /* of the measured part */
 };
 
 /* Everything the engine wrote to files, by its own count. */

@@ -218,6 +218,18 @@ static json_t *errors_json(const struct recorder *totals)
     return object;
 }
 
+static json_t *skew_json(const struct skew_shares *skew)
+{
+    json_t *object = json_object();
+
+    put(object, "sampled_requests", integer(skew->requests));
+    put(object, "records", integer(skew->records));
+    put(object, "hottest_share", json_real(skew->hottest));
+    put(object, "top_1_percent_share", json_real(skew->top_percent));
+    put(object, "top_10_percent_share", json_real(skew->top_tenth));
+    return object;
+}
+
 static json_t *phase_json(const struct suite_phase *phase)
 {
     const struct phase_result *result = &phase->result;
@@ -238,6 +250,8 @@ static json_t *phase_json(const struct suite_phase *phase)
     put(object, "throughput_per_second",
         json_real(result->seconds > 0 ? (double)result->totals.operations / result->seconds : 0));
     put(object, "rows_scanned", integer(result->totals.rows));
+    if (result->skew.is_measured)
+        put(object, "skew", skew_json(&result->skew));
     put(object, "warm_operations", integer(result->warm_operations));
     put(object, "warm_seconds", json_real(result->warm_seconds));
     put(object, "drain_seconds", json_real(result->drain_seconds));

@@ -308,6 +308,18 @@ static void usage_line(FILE *stream, const struct suite_phase *phase)
     }
 }
 
+static void skew_line(FILE *stream, const struct phase_result *result)
+{
+    const struct skew_shares *skew = &result->skew;
+
+    if (skew->is_measured)
+        fprintf(stream,
+                "skew: hottest record %.2f%%, top 1%% of %" PRIu64 " records %.1f%%, "
+                "top 10%% %.1f%% (of %" PRIu64 " requests)\n",
+                100 * skew->hottest, skew->records, 100 * skew->top_percent, 100 * skew->top_tenth,
+                skew->requests);
+}
+
 void report_phase(FILE *stream, const struct suite *suite, const struct suite_phase *phase)
 {
     const struct phase_result *result = &phase->result;
@@ -327,6 +339,7 @@ void report_phase(FILE *stream, const struct suite *suite, const struct suite_ph
     if (result->totals.rows > 0)
         fprintf(stream, "%s rows/s scanned\n",
                 rate_text(ratio((double)result->totals.rows, result->seconds), rate, sizeof rate));
+    skew_line(stream, result);
     fprintf(stream, "%-15s %11s %9s %8s %8s %8s %8s %8s %8s %8s\n", "operation", "count", "ops/s",
             "mean", "p50", "p95", "p99", "p99.9", "p99.99", "max");
     operation_rows(stream, result, false);

@@ -142,6 +142,8 @@ static bool step_take(struct worker *worker, struct slot *slot)
         slot->operation = step.operation;
         slot->record = step.record;
         slot->scan_rows = step.scan_rows;
+        if (worker->skew != NULL && step.operation != OPERATION_INSERT)
+            skew_note(worker->skew, step.record);
         slot->op.key.size = key_write_number(&task->workload->keys, step.number, slot->key);
         return true;
     }

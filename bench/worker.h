@@ -9,6 +9,7 @@
 
 #include "bench/engine.h"
 #include "bench/recorder.h"
+#include "bench/skew.h"
 #include "bench/tracked.h"
 #include "workloads/stream.h"
 
@@ -69,6 +70,7 @@ struct worker {
     double                     interval;       /* open loop: ticks between starts */
     bool                       is_measured;
     struct recorder            recorder;
+    struct skew_note          *skew;           /* borrowed; NULL: requests are not noted */
     _Atomic uint64_t           end_ticks;      /* when the measured part was over */
 };
 

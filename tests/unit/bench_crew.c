@@ -311,7 +311,12 @@ static void all_operations_are_done_and_counted(void **state)
         assert_false(fixture.result->is_partial);
         assert_true(fixture.result->seconds > 0);
         assert_true(fixture.result->series_count >= 1);
+        assert_true(fixture.result->skew.is_measured);
+        assert_int_equal(fixture.result->skew.requests, 20001);
+        assert_int_equal(fixture.result->skew.records, RECORDS);
+        assert_true(fixture.result->skew.hottest > 0.03 && fixture.result->skew.hottest < 0.06);
         verify(&fixture);
+        assert_false(fixture.result->skew.is_measured);
         assert_true(fixture.result->totals.verified >= 400);
         assert_int_equal(fixture.result->totals.wrong + fixture.result->totals.missing, 0);
         fixture_close(&fixture);
@@ -335,6 +340,10 @@ static void inserts_during_a_run_are_read_back(void **state)
     run(&fixture, &options);
     assert_int_equal(fixture.result->totals.operations, 20000);
     assert_int_equal(fixture.result->totals.missing + fixture.result->totals.wrong, 0);
+    assert_int_equal(fixture.result->skew.requests,
+                     20000 - fixture.result->totals.latencies[OPERATION_INSERT].count);
+    assert_int_equal(fixture.result->skew.records,
+                     RECORDS + fixture.result->totals.latencies[OPERATION_INSERT].count);
     assert_int_equal(acknowledged_newest(options.task.inserts),
                      RECORDS - 1 + fixture.result->totals.latencies[OPERATION_INSERT].count);
     acknowledged_close(options.task.inserts);

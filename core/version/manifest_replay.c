@@ -182,7 +182,7 @@ struct replay {
     struct manifest            *manifest;
     struct io_file             *file;
     const struct manifest_head *head;
-    const uint8_t              *bytes;    /* the file */
+    uint8_t                    *bytes;    /* the file */
     struct version_set         *set;      /* of shells */
     struct manifest_end         end;
     uint64_t                    last_offset; /* of the last group */
@@ -242,7 +242,8 @@ static enum kiwi_status state_check(const struct replay *replay)
     return KIWI_OK;
 }
 
-static enum kiwi_status groups_replay(struct replay *replay)
+/* Groups from end on. */
+static enum kiwi_status groups_follow(struct replay *replay)
 {
     struct manifest_end  *end = &replay->end;
     struct manifest_group group;
@@ -259,9 +260,37 @@ static enum kiwi_status groups_replay(struct replay *replay)
         if (end->number == replay->head->state_group_count)
             TRY(state_check(replay));
     }
-    if (end->number < replay->head->state_group_count)
-        return state_check(replay);
-    return end_check(replay);
+    return KIWI_OK;
+}
+
+/* May the groups stop here? */
+static enum kiwi_status stop_check(const struct replay *replay)
+{
+    return replay->end.number < replay->head->state_group_count ? state_check(replay)
+                                                                : end_check(replay);
+}
+
+/* Where the groups end the rest is read once more: edits that one bad transfer did not show would
+ * be written over. */
+static enum kiwi_status groups_replay(struct replay *replay)
+{
+    const struct manifest_end *end = &replay->end;
+    enum kiwi_status           first, second;
+    uint64_t                   offset;
+
+    do {
+        TRY(groups_follow(replay));
+        offset = end->offset;
+        if (offset == end->file_bytes)
+            break;
+        first = stop_check(replay);
+        TRY(io_file_read(replay->file, replay->bytes + offset, end->file_bytes - offset, offset));
+        TRY(groups_follow(replay));
+        second = stop_check(replay);
+        if (offset == end->offset && (first != KIWI_OK || second != KIWI_OK))
+            return first != KIWI_OK ? first : second;
+    } while (offset != end->offset);
+    return stop_check(replay);
 }
 
 /* ---- from shells to open tables ---- */
@@ -428,6 +457,8 @@ enum kiwi_status manifest_replay(struct manifest *manifest, uint32_t slot)
                     head->file_bytes);
     replay.bytes = bytes;
     status = io_file_read(replay.file, bytes, head->file_bytes, 0);
+    /* It is written back, and verified is what another read has brought. */
+    manifest_head_encode(bytes, &manifest->identity, head);
     if (status == KIWI_OK)
         status = version_set_open(&replay.set);
     if (status == KIWI_OK)

@@ -33,7 +33,7 @@ struct simulation_options {
     uint32_t misdirected_write_per_million; /* goes to another page of the same file */
     uint32_t misdirected_read_per_million;  /* comes from another page of the same file */
     uint32_t stale_read_per_million;   /* sectors as they were before some earlier write */
-    uint32_t stuck_request_per_million; /* up to 6 s, or until so much else has happened */
+    uint32_t stuck_request_per_million; /* up to 3 s, or until so much else has happened */
     uint32_t clock_jump_per_million;   /* of looks at the clock: hours forwards; the wall clock
                                           * forwards or back */
 };

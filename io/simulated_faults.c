@@ -71,7 +71,7 @@ uint64_t simulation_latency_ns(struct simulation *simulation, unsigned kinds, ui
 struct delay simulation_delay(struct simulation *simulation)
 {
     static const uint64_t second_ns = 1000000000;
-    enum { SECONDS_MAX = 6, EVENTS_MAX = 3000 };
+    enum { SECONDS_MAX = 3, EVENTS_MAX = 3000 };
     struct delay          delay = { 0 };
 
     if (!meets(simulation, SIMULATED_STUCK, simulation->options.stuck_request_per_million))

@@ -39,7 +39,8 @@ struct job_options {
     uint64_t           table_bytes;   /* target size of outputs */
     uint32_t           filter_bits_tiered, filter_bits_last;
     uint32_t           block_bytes;   /* of outputs; 0: by the size of entries */
-    uint64_t           window_bytes;  /* read-ahead per input; 256 KiB (less when memory is tiny) */
+    uint64_t           window_bytes;  /* of a read-ahead of an input, and of a write; 256 KiB (less
+                                       * when memory is tiny) */
     const uint64_t    *snapshots;     /* live sequences ascending; copied */
     uint32_t           snapshot_count;
     void             (*block_done)(void *context, uint64_t table_id, struct block_ref ref,

@@ -37,14 +37,17 @@ static void window_close(struct job_window *window)
     window->state = WINDOW_EMPTY;
 }
 
-/* A frame of about want bytes: less when memory is short, but never less than least. */
+/* A frame of about want bytes: less when the buffers are used up, but never less than least, which
+ * may come from the heap: a merge that cannot read would wait for itself. */
 static enum kiwi_status window_reserve(struct job_window *window, size_t want, size_t least)
 {
     assert(least <= want);
     if (window->capacity >= want)
         return KIWI_OK;
     window_close(window);
-    while ((window->data = buffers_take(window->job->buffers, want)) == NULL) {
+    while ((window->data = buffers_take_pooled(window->job->buffers, want)) == NULL) {
+        if (want == least && (window->data = buffers_take(window->job->buffers, want)) != NULL)
+            break;
         if (want == least)
             return FAIL(KIWI_NO_MEMORY, "no buffer of %zu bytes to read a table for merging", want);
         want = want / 2 > least ? want / 2 / PAGE_BYTES * PAGE_BYTES : least;

@@ -192,6 +192,7 @@ enum kiwi_status job_output_start(struct job_output *output)
         .block_bytes = job->options.block_bytes,
         .filter_bits_per_key = job->filter_bits,
         .hash_seed = job->options.hash_seed,
+        .chunk_bytes = (uint32_t)job->options.window_bytes,
     };
     uint64_t left = job->total_entries > job->merged_entries
         ? job->total_entries - job->merged_entries : 1;

@@ -25,6 +25,7 @@
 
 enum {
     HUGE_BYTES = 2 << 20,
+    HUGE_POOL_BYTES_MIN = 8 << 20, /* a smaller pool must not grow by 2 MiB for one frame */
     ORDER_REGION = 9,
     ORDER_COUNT = ORDER_REGION + 1,
     ORDER_FRAME_MAX = 8,
@@ -57,6 +58,7 @@ struct buffers {
     uint32_t           free_heads[ORDER_COUNT];
     struct ready_stack ready[ORDER_COUNT];
     size_t             used_bytes; /* heap frames too */
+    size_t             heap_bytes;
     uint32_t           touched_pages;
 };
 
@@ -67,7 +69,7 @@ static size_t region_size(size_t bytes)
     return (size_t)round_up_u64(bytes, bytes < HUGE_BYTES ? PAGE_BYTES : HUGE_BYTES);
 }
 
-void *region_map(size_t bytes)
+static void *pages_map(size_t bytes, bool wants_huge)
 {
     size_t   size = region_size(bytes), reserved = size + HUGE_BYTES;
     uint8_t *whole, *base;
@@ -81,9 +83,14 @@ void *region_map(size_t bytes)
     if (base > whole)
         munmap(whole, (size_t)(base - whole));
     munmap(base + size, (size_t)(whole + reserved - (base + size)));
-    if (size >= HUGE_BYTES)
-        madvise(base, size, MADV_HUGEPAGE); /* a wish; small pages work too */
+    if (size >= HUGE_BYTES) /* a wish; small pages work too, and huge ones where all are huge */
+        madvise(base, size, wants_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     return base;
+}
+
+void *region_map(size_t bytes)
+{
+    return pages_map(bytes, true);
 }
 
 void region_wish_huge(void *base, size_t bytes)
@@ -197,7 +204,7 @@ enum kiwi_status buffers_open(size_t bytes, struct buffers **out)
     buffers->page_count = (uint32_t)(buffers->bytes / PAGE_BYTES);
     buffers->pages = memory_allocate_zeroed(buffers->page_count * sizeof *buffers->pages);
     if (buffers->pages != NULL)
-        buffers->base = region_map(buffers->bytes);
+        buffers->base = pages_map(buffers->bytes, buffers->bytes >= HUGE_POOL_BYTES_MIN);
     if (buffers->base == NULL) {
         memory_free(buffers->pages);
         memory_free(buffers);
@@ -235,18 +242,20 @@ static void *heap_take(struct buffers *buffers, size_t bytes)
 {
     void *frame = memory_allocate_aligned(frame_bytes(bytes), PAGE_BYTES);
 
-    if (frame != NULL)
-        buffers->used_bytes += frame_bytes(bytes);
+    if (frame == NULL)
+        return NULL;
+    buffers->used_bytes += frame_bytes(bytes);
+    buffers->heap_bytes += frame_bytes(bytes);
     return frame;
 }
 
-void *buffers_take(struct buffers *buffers, size_t bytes)
+void *buffers_take_pooled(struct buffers *buffers, size_t bytes)
 {
     uint32_t            order, page;
     struct ready_stack *ready;
 
     if (UNLIKELY(bytes > FRAME_BYTES_MAX))
-        return heap_take(buffers, bytes);
+        return NULL;
     order = order_of(bytes);
     ready = &buffers->ready[order];
     if (LIKELY(ready->count > 0))
@@ -254,7 +263,7 @@ void *buffers_take(struct buffers *buffers, size_t bytes)
     else
         page = buddy_take(buffers, order);
     if (UNLIKELY(page == NONE))
-        return heap_take(buffers, bytes);
+        return NULL;
     if (UNLIKELY(page + (1u << order) > buffers->touched_pages))
         buffers->touched_pages = page + (1u << order);
     buffers->pages[page].state = PAGE_TAKEN;
@@ -262,6 +271,13 @@ void *buffers_take(struct buffers *buffers, size_t bytes)
     buffers->used_bytes += (size_t)PAGE_BYTES << order;
     frame_unpoison(buffers->base + (size_t)page * PAGE_BYTES, (size_t)PAGE_BYTES << order);
     return buffers->base + (size_t)page * PAGE_BYTES;
+}
+
+void *buffers_take(struct buffers *buffers, size_t bytes)
+{
+    void *frame = buffers_take_pooled(buffers, bytes);
+
+    return LIKELY(frame != NULL) ? frame : heap_take(buffers, bytes);
 }
 
 void buffers_give(struct buffers *buffers, void *frame, size_t bytes)
@@ -275,6 +291,8 @@ void buffers_give(struct buffers *buffers, void *frame, size_t bytes)
     assert(buffers->used_bytes >= frame_bytes(bytes));
     buffers->used_bytes -= frame_bytes(bytes);
     if (UNLIKELY(offset >= buffers->bytes)) {
+        assert(buffers->heap_bytes >= frame_bytes(bytes));
+        buffers->heap_bytes -= frame_bytes(bytes);
         memory_free(frame);
         return;
     }
@@ -300,8 +318,13 @@ size_t buffers_touched_bytes(const struct buffers *buffers)
 {
     size_t bytes = (size_t)buffers->touched_pages * PAGE_BYTES;
 
-    return bytes == 0 || bytes + HUGE_BYTES > buffers->bytes
+    return buffers->bytes < HUGE_POOL_BYTES_MIN || bytes == 0
          ? bytes : (size_t)round_up_u64(bytes, HUGE_BYTES);
+}
+
+size_t buffers_heap_bytes(const struct buffers *buffers)
+{
+    return buffers->heap_bytes;
 }
 
 bool buffers_region(const struct buffers *buffers, uint32_t index, void **base, size_t *bytes)

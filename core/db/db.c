@@ -76,6 +76,7 @@ static void opening_open(struct opening *opening, uint32_t shard)
     const struct kiwi_db *db = opening->db;
     char                  path[4096];
     struct shard_options  options = {
+        .buffer_bytes = &db->context_bytes,
         .io = db->io,
         .options = db->options,
         .database = db->database,
@@ -310,8 +311,9 @@ enum kiwi_status kiwi_context_open(struct kiwi_db *db, uint32_t depth, struct ki
 {
     struct kiwi_context *context;
     enum kiwi_status     status;
-    size_t buffers_bytes = (size_t)max_u64(2u << 20, min_u64(db->options.memory_bytes / 32,
-                                                             64u << 20));
+    /* A runner's jobs need this much; two or more of them take a 16th of the memory together. */
+    uint64_t share = db->options.memory_bytes / (16 * max_u64(2, db->shard_count));
+    size_t   buffers_bytes = (size_t)max_u64(2u << 20, min_u64(share, 64u << 20));
 
     *out = NULL;
     if (depth == 0 || depth > 4096)

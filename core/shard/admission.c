@@ -18,6 +18,8 @@
 #define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
 #define FLUSH_RATIO_MAX  64u      /* in sixteenths */
 #define BUFFER_SHARE     16u      /* device buffers, and what is too small to be listed */
+/* The allocator's own tables and gaps, rings, stacks of engine threads: resident, in no sum. */
+#define PROCESS_BYTES    (4u << 20)
 #define HUGE_FROM_BYTES  (16u << 20) /* a memtable of this size has chunks of a huge page */
 /*
  * A page that is touched the first time costs 0.2 to 10 us: a quarter of the processor time of a
@@ -145,7 +147,9 @@ uint64_t admission_charge(struct shard *shard, uint64_t bytes)
 
 static uint64_t memory_of_shard(const struct shard_options *options)
 {
-    return options->options.memory_bytes / options->count;
+    uint64_t total = options->options.memory_bytes;
+
+    return (total - min_u64(total / 16, PROCESS_BYTES)) / options->count;
 }
 
 uint64_t memory_tail_bytes(const struct shard_options *options)
@@ -153,11 +157,21 @@ uint64_t memory_tail_bytes(const struct shard_options *options)
     return max_u64(1u << 20, min_u64(4u << 20, memory_of_shard(options) / 16)) / 4096 * 4096;
 }
 
+/* Their share, or what they really are: contexts may be many, and a value may be larger than any
+ * share. */
+static uint64_t memory_of_buffers(const struct shard_options *options)
+{
+    uint64_t used = options->buffer_bytes == NULL
+        ? 0 : atomic_load_explicit(options->buffer_bytes, memory_order_relaxed);
+
+    return max_u64(memory_of_shard(options) / BUFFER_SHARE, used / options->count);
+}
+
 uint64_t memory_cache_bytes(const struct shard_options *options)
 {
     uint64_t total = memory_of_shard(options);
     uint64_t taken = memory_of_memtables(options) + memory_tail_bytes(options)
-                   + total / BUFFER_SHARE;
+                   + memory_of_buffers(options);
 
     return max_u64(total / CACHE_SHARE_MIN, total - min_u64(taken, total));
 }
@@ -175,7 +189,7 @@ void memory_prefault(struct shard *shard)
     uint64_t memtables = memory_of_memtables(&shard->options);
     uint64_t used = memtable_pool_bytes(shard->pool) - memtable_pool_rest_bytes(shard->pool);
 
-    if (memory_of_shard(&shard->options) < PREFAULT_BYTES_MIN)
+    if (shard->options.options.memory_bytes / shard->options.count < PREFAULT_BYTES_MIN)
         return;
     memtables = min_u64(memtables - min_u64(memtables, used), left);
     while (memtable_pool_prepare(shard->pool, memtables))
@@ -191,7 +205,7 @@ bool memory_lend(struct shard *shard)
     uint64_t target = memory_cache_bytes(&shard->options);
     uint64_t rest = memtable_pool_rest_bytes(shard->pool);
     uint64_t taken = memtable_pool_bytes(shard->pool) + memory_tail_bytes(&shard->options)
-                   + total / BUFFER_SHARE;
+                   + memory_of_buffers(&shard->options);
     bool     lends = false;
 
     /* One memtable's worth stays at rest: the active one grows into it. */

@@ -18,6 +18,8 @@
 static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits its reserved field");
 
 #define RATE_WINDOW_NS   250000000u  /* over which the write rate is taken */
+#define WINDOW_BYTES_MAX (256u << 10)
+#define WINDOW_BYTES_MIN (32u << 10)
 #define QUIET_PART       4u          /* quiet: memtables take less than a quarter of one a second */
 #define SCAN_FLUSH_PART  16u         /* of a memtable: less is not flushed for scans */
 #define PACE_EVERY_NS    500000u
@@ -198,6 +200,16 @@ static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, c
     shard_leave(shard, NULL);
 }
 
+/* A merge of eight runs has sixteen windows, and a table that is written up to nine chunks: this is
+ * what one job finds in the runner's buffers. Windows of others become smaller. */
+static uint64_t window_bytes_for(uint64_t memtable_bytes, uint64_t buffers_bytes)
+{
+    uint64_t bytes = min_u64(memtable_bytes / 16, buffers_bytes / 32);
+
+    return max_u64(min_u64(bytes, WINDOW_BYTES_MAX) / WINDOW_BYTES_MIN * WINDOW_BYTES_MIN,
+                   WINDOW_BYTES_MIN);
+}
+
 static struct job_options job_options_of(struct shard *shard, uint64_t *snapshots)
 {
     uint64_t memtable_bytes = shard->options.options.memtable_bytes;
@@ -213,8 +225,7 @@ static struct job_options job_options_of(struct shard *shard, uint64_t *snapshot
         .filter_bits_tiered = shard->filter_bits_tiered,
         .filter_bits_last = shard->filter_bits_last,
         .block_bytes = shard->options.options.block_bytes,
-        .window_bytes = min_u64(256u << 10,
-                                max_u64(memtable_bytes / 16 / 4096 * 4096, 32768)),
+        .window_bytes = window_bytes_for(memtable_bytes, shard->runner->buffers_bytes),
         .snapshots = snapshots,
         .snapshot_count = shard->snapshot_count,
         .block_done = merge_warm,

@@ -59,6 +59,8 @@ void context_memory_note(struct context *context)
     uint64_t bytes = context->buffers_are_pinned ? context->buffers_bytes
                                                  : buffers_touched_bytes(context->buffers);
 
+    bytes += buffers_heap_bytes(context->buffers);
+
     if (LIKELY(bytes == context->memory_noted) || context->memory_sum == NULL)
         return;
     atomic_fetch_add_explicit(context->memory_sum, bytes - context->memory_noted,
@@ -98,6 +100,7 @@ bool context_has_buffers(struct context *context)
 void context_buffer_give(struct context *context, void *buffer, size_t bytes)
 {
     buffers_give(context->buffers, buffer, bytes);
+    context_memory_note(context);
 }
 
 /* ---- back from the shard, on the context's own thread ---- */

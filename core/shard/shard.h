@@ -118,6 +118,7 @@ struct shard_options {
     const char          *directory;     /* of the shard */
     uint32_t             index, count;
     struct shard       **peers;         /* all shards of the database, by index; borrowed */
+    const _Atomic uint64_t *buffer_bytes; /* device buffers of all contexts; NULL: not counted */
 };
 
 struct snapshot_entry { uint64_t sequence; uint32_t count; };

@@ -28,6 +28,7 @@ static void levels_add(struct shard *shard, struct kiwi_stats *stats)
                 to->tombstones += info->tombstone_count;
                 stats->table_file_bytes += info->file_bytes;
                 stats->live_bytes += info->raw_bytes;
+                stats->memory_bytes += table_memory_bytes(run->places[n].table);
             }
         }
         to->flush_bytes += from->flush_bytes;

@@ -69,11 +69,12 @@ struct table_writer {
 static uint32_t chunk_bytes_for(const struct table_writer_options *options)
 {
     uint64_t expected = options->expected_entries * options->average_entry_bytes;
+    uint64_t most = options->chunk_bytes == 0 ? CHUNK_BYTES : options->chunk_bytes;
 
     /* Small tables take small buffers: a database may have 8 MiB in all. */
     if (expected < 4ull * CHUNK_BYTES_MIN)
         return CHUNK_BYTES_MIN;
-    return CHUNK_BYTES;
+    return (uint32_t)max_u64(min_u64(most, CHUNK_BYTES) / PAGE_BYTES * PAGE_BYTES, CHUNK_BYTES_MIN);
 }
 
 enum kiwi_status table_writer_open(const struct table_writer_options *options,

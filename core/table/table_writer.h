@@ -21,6 +21,7 @@ struct table_writer_options {
     uint32_t           block_bytes;       /* aimed at, 4 to 32 KiB; 0: by the average entry */
     uint32_t           filter_bits_per_key; /* 0: none */
     uint64_t           hash_seed;         /* of hash_key, for the filter */
+    uint32_t           chunk_bytes;       /* about; 0: 256 KiB, less for a small table */
 };
 
 struct table_chunk {

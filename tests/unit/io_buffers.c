@@ -74,10 +74,13 @@ static void an_empty_pool_turns_to_the_heap_and_then_fails(void **state)
     for (int i = 0; i < 3; i++)
         assert_non_null(frames[i] = buffers_take(buffers, 1u << 20));
     assert_false(is_inside(buffers, frames[2]));
+    assert_int_equal(buffers_heap_bytes(buffers), 1u << 20);
+    assert_null(buffers_take_pooled(buffers, 4096));
     memory_fail_after(1);
     assert_null(buffers_take(buffers, 4096));
     for (int i = 0; i < 3; i++)
         buffers_give(buffers, frames[i], 1u << 20);
+    assert_int_equal(buffers_heap_bytes(buffers), 0);
     buffers_give(buffers, NULL, 4096);
     buffers_close(buffers);
     buffers_close(NULL);

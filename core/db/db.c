@@ -40,11 +40,12 @@ static enum kiwi_status threads_start(struct kiwi_db *db)
         snprintf(name, sizeof name, "kiwi-%u", i);
         TRY(thread_start(engine_thread_run, engine, -1, name, &engine->thread));
     }
-    return KIWI_OK;
+    return scrub_start(db);
 }
 
 static void threads_stop(struct kiwi_db *db)
 {
+    scrub_stop(db);
     for (uint32_t i = 0; i < db->thread_count; i++) {
         struct engine_thread *engine = &db->threads[i];
 
@@ -496,6 +497,7 @@ enum kiwi_status kiwi_stats_read(struct kiwi_db *db, struct kiwi_stats *stats)
     stats->device_reads = device.reads;
     stats->device_writes = device.writes;
     stats->memory_bytes += atomic_load_explicit(&db->context_bytes, memory_order_relaxed);
+    scrub_stats_add(db, stats);
     stats->memory_limit_bytes = db->options.memory_bytes;
     stats->shard_count = db->shard_count;
     snprintf(stats->io_backend, sizeof stats->io_backend, "%s", io_backend_name(db->io));

@@ -31,6 +31,13 @@ struct kiwi_db {
     uint32_t            thread_count;
     _Atomic uint32_t    context_count;
     _Atomic uint64_t    context_bytes; /* device buffers of all contexts */
+    struct {
+        struct thread   *thread;       /* NULL: not asked for */
+        _Atomic uint32_t must_stop;
+        _Atomic uint64_t passes, bytes;
+        uint64_t         damages;      /* with the text, under the first shard's token */
+        char             finding[256]; /* the newest */
+    } scrub;
 };
 
 struct kiwi_context {
@@ -59,6 +66,11 @@ void operation_wait(struct kiwi_context *context, struct kiwi_op *op);
 /* ---- iterator.c ---- */
 void iterator_start(struct kiwi_op *op);
 void iterator_scan_arrived(struct scan *scan);
+
+/* ---- scrub.c ---- */
+MUST_USE enum kiwi_status scrub_start(struct kiwi_db *db);
+void scrub_stop(struct kiwi_db *db);
+void scrub_stats_add(struct kiwi_db *db, struct kiwi_stats *stats);
 
 /* ---- options.c ---- */
 /* KIWI_INVALID: too little memory for so many shards. */

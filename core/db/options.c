@@ -64,11 +64,13 @@ static const struct option_field fields[] = {
     ANY(create),
     ANY(must_be_new),
     ANY(read_verify),
+    DERIVED(scrub_bytes_per_second, 64u << 10, 1ull << 40),
     LIVE(memtable_bytes, 16384, 0), /* to memory_bytes */
     LIVE(memtable_entry_max, 1, 1ull << 40),
     LIVE(frozen_max, 1, SHARD_FROZEN_MAX),
     LIVE(flush_max_workers, 1, SHARD_FLUSH_MAX),
     LIVE(write_timeout_ns, 1000000, 86400ull * 1000000000),
+
     DERIVED(log_bytes, 256u << 10, 1ull << 40),
     DERIVED(table_bytes, 16384, 4ull << 30),
     LIVE(block_bytes, TABLE_PAGE_BYTES, TABLE_DATA_BYTES_MAX),
@@ -142,6 +144,9 @@ enum kiwi_status kiwi_options_check(const struct kiwi_options *options)
         else if (fields[i].kind == FIELD_SHARE)
             TRY(share_check(options, &fields[i]));
     }
+    if (options->scrub_bytes_per_second > 0 && options->drive != KIWI_MANAGED)
+        return FAIL(KIWI_INVALID, "option scrub_bytes_per_second needs drive KIWI_MANAGED: no "
+                                  "thread of the engine's own is there otherwise (kiwi_scrub)");
     /* 0 takes no more for a new database than there is memory for; one that is there already is
      * checked when it has told how many it has. */
     return options->shard_count > 0 ? options_memory_check(options, options->shard_count) : KIWI_OK;

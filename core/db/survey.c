@@ -11,7 +11,6 @@
 
 #include "core/base/memory.h"
 #include "core/db/survey.h"
-#include "core/table/table_check.h"
 
 #define PATH_BYTES 4096
 
@@ -96,14 +95,13 @@ static enum kiwi_status file_id_keep(struct survey *survey, uint64_t file_id)
     return KIWI_OK;
 }
 
-static void table_damaged(void *context, const struct table_damage *found)
+struct kiwi_finding survey_finding(uint32_t shard, const char *file,
+                                   const struct table_damage *found)
 {
-    struct survey *survey = context;
-
-    tell(survey, &(struct kiwi_finding){
+    return (struct kiwi_finding){
         .kind = KIWI_FINDING_DAMAGE,
-        .shard = survey->shard,
-        .file = survey->file,
+        .shard = shard,
+        .file = file,
         .offset = found->offset,
         .bytes = found->bytes,
         .has_keys = found->has_keys,
@@ -114,7 +112,15 @@ static void table_damaged(void *context, const struct table_damage *found)
         .below = found->below.data,
         .below_bytes = found->below.size,
         .text = found->text,
-    });
+    };
+}
+
+static void table_damaged(void *context, const struct table_damage *found)
+{
+    struct survey      *survey = context;
+    struct kiwi_finding finding = survey_finding(survey->shard, survey->file, found);
+
+    tell(survey, &finding);
 }
 
 static void run_begin(struct survey *survey, uint32_t level, uint64_t run_id)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/db/db.h"
+#include "core/table/table_check.h"
 
 #define SURVEY_LOG UINT32_MAX /* the level of what only the log has */
 
@@ -24,6 +25,10 @@ struct survey_options {
     void (*shard_end)(void *context, uint32_t shard, uint64_t sequence, enum kiwi_status status);
     void  *context;
 };
+
+/* What table_check told, for those outside. */
+struct kiwi_finding survey_finding(uint32_t shard, const char *file,
+                                   const struct table_damage *damage);
 
 struct survey_identity { uint64_t hash_seed; uint32_t shard_count; };
 

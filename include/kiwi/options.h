@@ -47,6 +47,10 @@ struct kiwi_options {
     bool                 must_be_new;   /* refuse a directory that already holds one */
     bool                 read_verify;   /* check block checksums after each device read; true */
 
+    /* Managed: a thread of the engine's own reads all tables at this rate, again and again, and
+     * checks them (kiwi_scrub; findings are in kiwi_stats): 64 KiB to 1 TiB. 0: none does. */
+    uint64_t             scrub_bytes_per_second;
+
     /* The rest adapts. Zero means derived; after ";" what that gives. What is marked (live) can be
      * changed while the database is open, see kiwi_configure. */
     /*

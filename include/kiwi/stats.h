@@ -113,8 +113,12 @@ struct kiwi_stats {
     uint64_t snapshots;
     uint64_t device_reads, device_writes;
     uint64_t reads_verified, corruptions;
+    uint64_t scrub_passes;         /* over all tables, whole */
+    uint64_t scrub_bytes;          /* of blocks that were checked */
+    uint64_t scrub_damages;        /* that were found; those that stay count in each pass */
     uint32_t shard_count, level_count;
     uint32_t is_read_only;         /* a log or manifest error stopped writes */
+    char     scrub_finding[256];   /* text of the newest, with file and offset; empty: none */
     char     io_backend[16];
     char     io_features[160];     /* what the probe found, for people */
 };

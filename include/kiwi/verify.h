@@ -70,6 +70,35 @@ struct kiwi_verify_report {
 enum kiwi_status kiwi_verify(const char *directory, const struct kiwi_verify_options *options,
                              struct kiwi_verify_report *report);
 
+struct kiwi_db;
+
+struct kiwi_scrub_options {
+    uint64_t bytes_per_second; /* 0: as fast as the device gives them */
+    /* As in struct kiwi_verify_options; all_bytes: of tables when it began. */
+    void   (*found)(void *context, const struct kiwi_finding *finding);
+    bool   (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+    void    *context;
+};
+
+struct kiwi_scrub_report {
+    uint64_t damage_count;
+    uint64_t table_count, table_blocks, table_entries;
+    uint64_t read_bytes, all_bytes;
+};
+
+/*
+ * The same for the tables of a database that is open and at work: each that was there when it began
+ * and is still used is read once and checked as kiwi_verify does, past the caches. Damage is told,
+ * nothing is changed. The log and the manifest are read when a database is opened, and not here.
+ *
+ * KIWI_OK, KIWI_CORRUPT and KIWI_CLOSED as above; KIWI_UNSUPPORTED in a forked child. options may
+ * be NULL. Blocking, any thread, needs no context; several at a time are allowed, and callbacks may
+ * use the database. It must have returned before kiwi_close is called. A table that is no longer
+ * needed keeps its file until it is read.
+ */
+enum kiwi_status kiwi_scrub(struct kiwi_db *db, const struct kiwi_scrub_options *options,
+                            struct kiwi_scrub_report *report);
+
 struct kiwi_repair_options {
     enum kiwi_io_backend io_backend;
     struct io    *io;           /* tests: of both; NULL: of io_backend */

@@ -181,9 +181,11 @@ static int config_explain(const struct arguments *arguments, const struct config
     fputc('\n', stdout);
     origins_show(key, config);
     initial = config_default(key);
-    fputs("  default   ", stdout);
-    value_print(initial);
-    puts(json_is_null(initial) ? ": the engine decides" : "");
+    if (key->when != CONFIG_NEVER) {
+        fputs("  default   ", stdout);
+        value_print(initial);
+        puts(json_is_null(initial) ? ": the engine decides" : "");
+    }
     json_decref(initial);
     if (key->kind == CONFIG_TEXT)
         printf("  one of    %s\n", key->choices);

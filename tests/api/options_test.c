@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/db/db.h"
 #include "io/thread.h"
 #include "tests/support/world.h"
 
@@ -242,6 +243,7 @@ static void databases_open_and_work_at_the_ends_of_each_range(void **state)
             if (is_high && !option->is_live && (value > 4ull << 30 || value == 64))
                 continue;
             world_of(&world, i);
+            world.options.shard_count = 1;
             value_set(&world.options, option, value);
             print_message("%s %llu\n", option->name, (unsigned long long)value);
             database_works(&world);
@@ -252,24 +254,24 @@ static void databases_open_and_work_at_the_ends_of_each_range(void **state)
 
 static void sums_that_follow_stay_within_the_memory(void **state)
 {
-    static const uint32_t frozen[] = { 0, 1, 3, 16 };
-
     (void)state;
-    for (uint32_t i = 0; i < 16; i++) {
-        const struct kiwi_options *derived;
-        struct world               world;
+    for (uint32_t shard_count = 1; shard_count <= 64; shard_count *= 2)
+        for (uint32_t frozen_max = 0; frozen_max <= 16; frozen_max++)
+            for (uint64_t megabytes = shard_count < 8 ? 8 : shard_count; megabytes < 100000;
+                 megabytes *= 3)
+                for (int is_asked = 0; is_asked < 2; is_asked++) {
+                    struct kiwi_options derived = options_small();
 
-        world_of(&world, i);
-        world.options.shard_count = i < 8 ? 8 : 1;
-        world.options.frozen_max = frozen[i / 2 % 4];
-        world.options.memtable_bytes = i % 2 == 0 ? 0 : world.options.memory_bytes;
-        check_ok(world_open(&world));
-        derived = kiwi_db_options(world.db);
-        assert_true((derived->frozen_max + 1) * derived->memtable_bytes * derived->shard_count
-                    <= derived->memory_bytes / 2);
-        assert_true(derived->memtable_bytes >= 16384);
-        world_end(&world);
-    }
+                    derived.memory_bytes = megabytes << 20;
+                    derived.shard_count = shard_count;
+                    derived.frozen_max = frozen_max;
+                    derived.memtable_bytes = is_asked ? derived.memory_bytes : 0;
+                    check_ok(kiwi_options_check(&derived));
+                    options_derive(&derived, shard_count);
+                    check_ok(kiwi_options_check(&derived));
+                    assert_true((derived.frozen_max + 1) * derived.memtable_bytes * shard_count
+                                <= derived.memory_bytes / 2);
+                }
 }
 
 /* A database keeps the number of shards that it was created with. */
@@ -279,16 +281,16 @@ static void memory_too_small_for_the_shards_that_are_there_is_refused(void **sta
 
     (void)state;
     world_of(&world, 1);
-    world.options.memory_bytes = 16u << 20;
-    world.options.shard_count = 16;
+    world.options.memory_bytes = 9u << 20;
+    world.options.shard_count = 9;
     check_ok(world_open(&world));
     world_close(&world);
     world.options.shard_count = 0;
     world.options.memory_bytes = 8u << 20;
     assert_int_equal(world_open(&world), KIWI_INVALID);
     assert_non_null(strstr(kiwi_error_text(), "option memory_bytes is 8388608"));
-    assert_non_null(strstr(kiwi_error_text(), "16777216"));
-    world.options.memory_bytes = 16u << 20;
+    assert_non_null(strstr(kiwi_error_text(), "9437184"));
+    world.options.memory_bytes = 9u << 20;
     check_ok(world_open(&world));
     world_end(&world);
 }
@@ -402,7 +404,7 @@ static double false_share_of(double asked)
     world.options.memory_bytes = 64u << 20;
     world.options.filter_false_share = asked;
     check_ok(world_open(&world));
-    for (uint32_t i = 0; i < 20000; i++)
+    for (uint32_t i = 0; i < 10000; i++)
         put_one(&world, i * 2, KIWI_OK);
     check_ok(kiwi_flush(world.context));
     check_ok(kiwi_stats_reset(world.db));

@@ -9,6 +9,7 @@
  */
 #include "io/buffers.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -64,6 +65,8 @@ struct buffers {
 
 /* ---- regions ---- */
 
+static _Atomic uint64_t region_bytes_in_use;
+
 static size_t region_size(size_t bytes)
 {
     return (size_t)round_up_u64(bytes, bytes < HUGE_BYTES ? PAGE_BYTES : HUGE_BYTES);
@@ -75,6 +78,8 @@ static void *pages_map(size_t bytes, bool wants_huge)
     uint8_t *whole, *base;
 
     assert(bytes > 0);
+    if (memory_fails_now())
+        return NULL;
     whole = mmap(NULL, reserved, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (whole == MAP_FAILED)
@@ -85,6 +90,7 @@ static void *pages_map(size_t bytes, bool wants_huge)
     munmap(base + size, (size_t)(whole + reserved - (base + size)));
     if (size >= HUGE_BYTES) /* a wish; small pages work too, and huge ones where all are huge */
         madvise(base, size, wants_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    atomic_fetch_add_explicit(&region_bytes_in_use, size, memory_order_relaxed);
     return base;
 }
 
@@ -100,8 +106,16 @@ void region_wish_huge(void *base, size_t bytes)
 
 void region_unmap(void *base, size_t bytes)
 {
-    if (base != NULL && munmap(base, region_size(bytes)) != 0)
+    if (base == NULL)
+        return;
+    if (munmap(base, region_size(bytes)) != 0)
         assert(0 && "a region ends with the size it began with");
+    atomic_fetch_sub_explicit(&region_bytes_in_use, region_size(bytes), memory_order_relaxed);
+}
+
+uint64_t region_mapped_bytes(void)
+{
+    return atomic_load_explicit(&region_bytes_in_use, memory_order_relaxed);
 }
 
 /* ---- buddies ---- */

@@ -35,3 +35,4 @@ MUST_USE void *region_map(size_t bytes);
 /* Asks for huge pages behind memory that came from elsewhere. */
 void     region_wish_huge(void *base, size_t bytes);
 void     region_unmap(void *base, size_t bytes);
+uint64_t region_mapped_bytes(void); /* in use now, over the whole process */

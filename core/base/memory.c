@@ -1,5 +1,5 @@
 /*
- * memory.c: malloc with a counter, and a switch that makes the n-th call fail.
+ * memory.c: malloc with a counter, and a switch that makes the n-th call fail, or all from it on.
  */
 #include "core/base/memory.h"
 
@@ -24,13 +24,21 @@
 
 static _Atomic uint64_t bytes_in_use;
 static _Atomic uint64_t allocation_count;
-static _Atomic uint64_t calls_until_failure;
+static _Atomic int64_t  calls_until_failure; /* below 1: it is over */
+static _Atomic bool     is_armed, fails_for_good;
+static _Atomic uint64_t failure_count;
 
-static bool fails_now(void)
+bool memory_fails_now(void)
 {
-    if (LIKELY(atomic_load_explicit(&calls_until_failure, memory_order_relaxed) == 0))
+    int64_t left;
+
+    if (LIKELY(!atomic_load_explicit(&is_armed, memory_order_relaxed)))
         return false;
-    return atomic_fetch_sub(&calls_until_failure, 1) == 1;
+    left = atomic_fetch_sub(&calls_until_failure, 1);
+    if (left > 1 || (left < 1 && !atomic_load(&fails_for_good)))
+        return false;
+    atomic_fetch_add(&failure_count, 1);
+    return true;
 }
 
 static void *counted(void *pointer)
@@ -111,7 +119,7 @@ void *memory_allocate(size_t bytes)
 {
     int flags = large_flags(bytes);
 
-    if (fails_now())
+    if (memory_fails_now())
         return NULL;
     return counted(flags != 0 ? mallocx(bytes, flags) : malloc(bytes == 0 ? 1 : bytes));
 }
@@ -120,7 +128,7 @@ void *memory_allocate_zeroed(size_t bytes)
 {
     int flags = large_flags(bytes);
 
-    if (fails_now())
+    if (memory_fails_now())
         return NULL;
     return counted(flags != 0 ? mallocx(bytes, flags | MALLOCX_ZERO)
                               : calloc(1, bytes == 0 ? 1 : bytes));
@@ -131,7 +139,7 @@ void *memory_allocate_aligned(size_t bytes, size_t alignment)
     int   flags = large_flags(bytes);
     void *pointer = NULL;
 
-    if (fails_now())
+    if (memory_fails_now())
         return NULL;
     if (flags != 0)
         return counted(mallocx(bytes, flags | MALLOCX_ALIGN(alignment)));
@@ -146,7 +154,7 @@ void *memory_resize(void *old, size_t bytes)
     int    flags = large_flags(bytes);
     void  *pointer;
 
-    if (fails_now())
+    if (memory_fails_now())
         return NULL;
     if (flags != 0)
         pointer = old == NULL ? mallocx(bytes, flags) : rallocx(old, bytes, flags);
@@ -177,7 +185,27 @@ uint64_t memory_allocation_count(void)
     return atomic_load_explicit(&allocation_count, memory_order_relaxed);
 }
 
+static void failure_arm(uint64_t n, bool is_for_good)
+{
+    atomic_store(&is_armed, false);
+    if (n > 0)
+        atomic_store(&failure_count, 0);
+    atomic_store(&fails_for_good, is_for_good);
+    atomic_store(&calls_until_failure, (int64_t)n);
+    atomic_store(&is_armed, n > 0);
+}
+
 void memory_fail_after(uint64_t n)
 {
-    atomic_store(&calls_until_failure, n);
+    failure_arm(n, false);
+}
+
+void memory_fail_from(uint64_t n)
+{
+    failure_arm(n, true);
+}
+
+uint64_t memory_failure_count(void)
+{
+    return atomic_load(&failure_count);
 }

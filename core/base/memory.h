@@ -20,3 +20,8 @@ uint64_t       memory_allocated_bytes(void);         /* in use now, over the who
 uint64_t       memory_allocation_count(void);        /* calls that gave memory, since the start */
 /* Tests: the n-th allocation from now fails (1: the next), once. 0: none does. */
 void           memory_fail_after(uint64_t n);
+/* The n-th fails and so do all that follow, until the next memory_fail_after. */
+void           memory_fail_from(uint64_t n);
+uint64_t       memory_failure_count(void); /* that were made to fail, by the last n above 0 */
+/* For whoever takes memory elsewhere than here: it counts as one allocation, which is to fail. */
+MUST_USE bool  memory_fails_now(void);

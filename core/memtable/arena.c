@@ -10,23 +10,24 @@
 /* The first bytes of the first chunk stay empty, so that no reference is 0. */
 #define FIRST_BYTES CACHE_LINE_BYTES
 
-static enum kiwi_status table_grow(struct arena *arena)
+/* Room in the table for count more chunks. */
+static enum kiwi_status table_grow(struct arena *arena, uint64_t count)
 {
-    uint32_t            limit = arena->shift == 0 ? 0 : (uint32_t)(1ull << (32 - arena->shift));
-    uint32_t            capacity = arena->chunk_capacity == 0 ? 16 : 2 * arena->chunk_capacity;
+    uint64_t            limit = arena->shift == 0 ? 0 : 1ull << (32 - arena->shift);
+    uint64_t            capacity = arena->chunk_capacity == 0 ? 16 : 2 * arena->chunk_capacity;
     struct arena_chunk *chunks;
 
-    if (arena->chunk_count < arena->chunk_capacity)
+    if (LIKELY(arena->chunk_count + count <= arena->chunk_capacity))
         return KIWI_OK;
-    if (arena->chunk_count == limit)
-        return FAIL(KIWI_NO_MEMORY, "a memtable has no references left: %" PRIu32 " chunks", limit);
-    if (capacity > limit)
-        capacity = limit;
+    if (arena->chunk_count + count > limit)
+        return FAIL(KIWI_NO_MEMORY, "a memtable has no references to memory left: %" PRIu64
+                                    " chunks", limit);
+    capacity = min_u64(max_u64(capacity, arena->chunk_count + count), limit);
     chunks = memory_resize(arena->chunks, capacity * sizeof *chunks);
     if (chunks == NULL)
-        return FAIL(KIWI_NO_MEMORY, "no memory for a table of %" PRIu32 " chunks", capacity);
+        return FAIL(KIWI_NO_MEMORY, "no memory for a table of %" PRIu64 " chunks", capacity);
     arena->chunks = chunks;
-    arena->chunk_capacity = capacity;
+    arena->chunk_capacity = (uint32_t)capacity;
     return KIWI_OK;
 }
 
@@ -58,7 +59,7 @@ static enum kiwi_status chunk_begin(struct arena *arena)
 {
     struct chunk *chunk;
 
-    TRY(table_grow(arena));
+    TRY(table_grow(arena, 1));
     chunk = pool_chunk_take(arena->pool);
     if (chunk == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a memtable chunk of %" PRIu32 " bytes",
@@ -101,6 +102,21 @@ enum kiwi_status arena_reserve(struct arena *arena, uint64_t bytes)
     return chunk_begin(arena);
 }
 
+enum kiwi_status arena_prepare(struct arena *arena, uint64_t bytes, uint64_t part_bytes,
+                               uint32_t large_count)
+{
+    uint64_t chunk_count = 0;
+
+    if (UNLIKELY(arena->at + bytes > arena->chunk_bytes)) {
+        /* The last part_bytes of a chunk may stay empty. */
+        uint64_t used = arena->chunk_bytes - min_u64(part_bytes, arena->chunk_bytes / 4 * 3);
+
+        chunk_count = 1 + bytes / used;
+        TRY(pool_chunks_prepare(arena->pool, chunk_count));
+    }
+    return table_grow(arena, chunk_count + large_count);
+}
+
 uint32_t arena_allocate(struct arena *arena, uint32_t bytes, uint32_t alignment)
 {
     uint32_t at = (arena->at + alignment - 1) & ~(alignment - 1);
@@ -116,7 +132,7 @@ enum kiwi_status arena_allocate_large(struct arena *arena, uint64_t bytes, uint3
     struct chunk *chunk;
 
     assert(arena_is_large(arena, bytes));
-    TRY(table_grow(arena));
+    TRY(table_grow(arena, 1));
     chunk = pool_chunk_take_large(arena->pool, bytes);
     if (chunk == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory for a record of %" PRIu64 " bytes", bytes);

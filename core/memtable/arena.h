@@ -29,6 +29,10 @@ struct arena {
 MUST_USE enum kiwi_status arena_open(struct arena *arena, struct memtable_pool *pool);
 void arena_close(struct arena *arena); /* fine after a failed open */
 
+/* After success, arena_reserve and arena_allocate_large need no more memory for a while: bytes in
+ * all, at most part_bytes each, and large_count large ones that the pool was told of. */
+MUST_USE enum kiwi_status arena_prepare(struct arena *arena, uint64_t bytes, uint64_t part_bytes,
+                                        uint32_t large_count);
 /* After success, allocations of bytes in total (rounded up to their alignment, each) succeed. */
 MUST_USE enum kiwi_status arena_reserve(struct arena *arena, uint64_t bytes);
 /* alignment: 8 or 64; the bytes were reserved. Their content is undefined. */

@@ -92,6 +92,8 @@ static struct key_group *segment_next(const struct key_index *index,
     return next == 0 ? NULL : arena_at(index->arena, next);
 }
 
+static_assert(KEY_INDEX_PUT_BYTES == SEGMENT_BYTES + CACHE_LINE_BYTES, "one segment, aligned");
+
 static struct key_group *segment_new(struct arena *arena, uint32_t depth, uint32_t *reference)
 {
     struct key_group *segment;
@@ -278,9 +280,9 @@ enum kiwi_status key_index_prepare(struct key_index *index, struct arena *arena,
 
     assert(index->arena == arena);
     while (UNLIKELY(segment[NOTE_COUNT].note >= SPLIT_AT)) {
-        if (!split_is_useful(index, segment))
+        /* Without memory for a split, a longer chain does as well. */
+        if (!split_is_useful(index, segment) || segment_split(index, arena, hash) != KIWI_OK)
             return chain_extend(index, arena, segment);
-        TRY(segment_split(index, arena, hash));
         segment = segment_of(index, hash);
     }
     return KIWI_OK;

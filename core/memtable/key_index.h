@@ -34,6 +34,8 @@ static inline uint32_t key_index_hash(uint64_t hash)
 
 /* Where the reference of key stands, or NULL. */
 uint32_t *key_index_find(const struct key_index *index, uint32_t hash, struct bytes key);
+/* What one key_index_prepare reserves at most, apart from a directory that it can do without. */
+#define KEY_INDEX_PUT_BYTES (65u * CACHE_LINE_BYTES)
 /* Makes room for one more key with this hash; moves slots. */
 MUST_USE enum kiwi_status key_index_prepare(struct key_index *index, struct arena *arena,
                                             uint32_t hash);

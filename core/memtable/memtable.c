@@ -19,6 +19,7 @@
  * make memtable_open slow, and growing costs the same from wherever it starts. */
 #define EXPECTED_BYTES_PER_KEY (16u * 512u)
 #define NEW_STREAK_LONG       4u
+#define SPLITS_ALL            256u /* of so many puts at once, each may split blocks */
 
 static struct record *record_at(const struct memtable *memtable, uint32_t reference)
 {
@@ -170,6 +171,32 @@ enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const st
     if (!path_is_begun)
         skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
     return version_add(memtable, slot, index_hash, entry, &path);
+}
+
+enum kiwi_status memtable_reserve(struct memtable *memtable, const struct entry *entries,
+                                  uint32_t count)
+{
+    struct arena *arena = &memtable->arena;
+    uint64_t      beside = skiplist_insert_bytes_max(&memtable->list) + KEY_INDEX_PUT_BYTES;
+    uint64_t      splits = count <= SPLITS_ALL ? count : SPLITS_ALL + (count - SPLITS_ALL) / 8;
+    uint64_t      bytes = splits * beside;
+    uint32_t      large_count = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t record = record_bytes(entries[i].key.size, entries[i].value.size);
+
+        if (LIKELY(!arena_is_large(arena, record))) {
+            bytes += record + RECORD_UNIT_BYTES;
+            continue;
+        }
+        /* An update in place may have left the one of the put before. */
+        if (large_count++ > 0 || !pool_large_drop(memtable->pool, count == 1 ? record : 0))
+            TRY(pool_large_prepare(memtable->pool, record));
+    }
+    if (large_count == 0)
+        (void)pool_large_drop(memtable->pool, 0);
+    return arena_prepare(arena, bytes, arena->chunk_bytes / 8 + RECORD_UNIT_BYTES + beside,
+                         large_count);
 }
 
 /* ---- get ---- */

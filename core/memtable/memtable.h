@@ -50,6 +50,12 @@ void memtable_close(struct memtable *memtable); /* NULL is fine */
 MUST_USE enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash,
                                        const struct entry *entry, uint64_t newest_snapshot);
 
+/* After success the next puts, of just these entries, find the memory they need, unless they fall
+ * so badly that each of more than 256 splits a block. KIWI_NO_MEMORY leaves the memtable as it was.
+ */
+MUST_USE enum kiwi_status memtable_reserve(struct memtable *memtable, const struct entry *entries,
+                                           uint32_t count);
+
 /* The newest version of key with sequence <= sequence_max; out borrows until the next put of that
  * key or the end. False: this memtable knows nothing of the key at that sequence. */
 bool memtable_get(const struct memtable *memtable, uint64_t hash, struct bytes key,

@@ -6,6 +6,7 @@
  */
 #include "core/memtable/pool.h"
 
+#include <inttypes.h>
 #include <jemalloc/jemalloc.h>
 #include <stdio.h>
 
@@ -22,6 +23,7 @@
 
 struct memtable_pool {
     struct chunk *resting;
+    struct chunk *large;          /* prepared for records of their own */
     uint64_t      resting_bytes;
     uint64_t      chunk_bytes;
     uint64_t      taken_bytes;    /* from arena, system or heap: in use and at rest */
@@ -74,7 +76,8 @@ static uint8_t *bytes_take(struct memtable_pool *pool, uint64_t bytes)
     void  *base;
 
     if (pool->arena != ARENA_NONE) {
-        base = mallocx(bytes, MALLOCX_ARENA(pool->arena) | MALLOCX_TCACHE_NONE
+        base = memory_fails_now() ? NULL
+             : mallocx(bytes, MALLOCX_ARENA(pool->arena) | MALLOCX_TCACHE_NONE
                                   | MALLOCX_ALIGN(alignment));
         if (base != NULL && bytes >= CHUNK_BYTES_HUGE)
             region_wish_huge(base, bytes);
@@ -142,12 +145,63 @@ struct chunk *pool_chunk_take(struct memtable_pool *pool)
     return chunk;
 }
 
-struct chunk *pool_chunk_take_large(struct memtable_pool *pool, uint64_t bytes)
+static uint64_t large_bytes(const struct memtable_pool *pool, uint64_t bytes)
 {
     bytes = round_up_u64(bytes, PAGE_BYTES);
-    if (bytes == pool->chunk_bytes)
-        bytes += PAGE_BYTES; /* tells the two kinds apart */
+    return bytes == pool->chunk_bytes ? bytes + PAGE_BYTES : bytes; /* tells the kinds apart */
+}
+
+struct chunk *pool_chunk_take_large(struct memtable_pool *pool, uint64_t bytes)
+{
+    bytes = large_bytes(pool, bytes);
+    for (struct chunk **link = &pool->large; *link != NULL; link = &(*link)->next) {
+        struct chunk *chunk = *link;
+
+        if (chunk->bytes == bytes) {
+            *link = chunk->next;
+            chunk->next = NULL;
+            return chunk;
+        }
+    }
     return chunk_new(pool, bytes);
+}
+
+enum kiwi_status pool_large_prepare(struct memtable_pool *pool, uint64_t bytes)
+{
+    struct chunk *chunk = chunk_new(pool, large_bytes(pool, bytes));
+
+    if (chunk == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for a record of %" PRIu64 " bytes", bytes);
+    chunk->next = pool->large;
+    pool->large = chunk;
+    return KIWI_OK;
+}
+
+bool pool_large_drop(struct memtable_pool *pool, uint64_t keep_bytes)
+{
+    if (pool->large != NULL && pool->large->next == NULL && keep_bytes > 0
+        && pool->large->bytes == large_bytes(pool, keep_bytes))
+        return true;
+    while (UNLIKELY(pool->large != NULL)) {
+        struct chunk *chunk = pool->large;
+
+        pool->large = chunk->next;
+        chunk_end(pool, chunk);
+    }
+    return false;
+}
+
+enum kiwi_status pool_chunks_prepare(struct memtable_pool *pool, uint64_t count)
+{
+    while (UNLIKELY(pool->resting_bytes < count * pool->chunk_bytes)) {
+        struct chunk *chunk = chunk_new(pool, pool->chunk_bytes);
+
+        if (chunk == NULL)
+            return FAIL(KIWI_NO_MEMORY, "no memory for %" PRIu64 " memtable chunks of %" PRIu64
+                        " bytes", count, pool->chunk_bytes);
+        pool_chunk_give(pool, chunk);
+    }
+    return KIWI_OK;
 }
 
 void pool_chunk_give(struct memtable_pool *pool, struct chunk *chunk)
@@ -204,6 +258,7 @@ void memtable_pool_close(struct memtable_pool *pool)
     if (pool == NULL)
         return;
     assert(pool->memtable_count == 0);
+    (void)pool_large_drop(pool, 0);
     memtable_pool_trim(pool, UINT64_MAX);
     assert(pool->taken_bytes == 0);
     arena_command(pool, "destroy");

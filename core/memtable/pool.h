@@ -24,6 +24,12 @@ uint64_t pool_chunk_bytes(const struct memtable_pool *pool);
 /* NULL when there is no memory. */
 MUST_USE struct chunk *pool_chunk_take(struct memtable_pool *pool);
 MUST_USE struct chunk *pool_chunk_take_large(struct memtable_pool *pool, uint64_t bytes);
+/* Afterwards count chunks rest in the pool. */
+MUST_USE enum kiwi_status pool_chunks_prepare(struct memtable_pool *pool, uint64_t count);
+/* One more chunk of bytes waits for pool_chunk_take_large. */
+MUST_USE enum kiwi_status pool_large_prepare(struct memtable_pool *pool, uint64_t bytes);
+/* Those that nobody took go back, but one of just keep_bytes may stay: true. */
+bool pool_large_drop(struct memtable_pool *pool, uint64_t keep_bytes);
 /* Rests in the pool, or, when it is a large one, goes back. */
 void pool_chunk_give(struct memtable_pool *pool, struct chunk *chunk);
 

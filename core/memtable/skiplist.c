@@ -353,6 +353,11 @@ uint64_t skiplist_insert_bytes(const struct skiplist *list, const struct skiplis
     return bytes + UPPER_BYTES + CACHE_LINE_BYTES; /* a new top */
 }
 
+uint64_t skiplist_insert_bytes_max(const struct skiplist *list)
+{
+    return (list->levels + 1) * (UPPER_BYTES + CACHE_LINE_BYTES);
+}
+
 void skiplist_insert(struct skiplist *list, const struct skiplist_path *path, uint32_t record)
 {
     uint32_t child = 0, levels = list->levels;

@@ -81,6 +81,8 @@ void     skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t s
                              struct skiplist_path *path);
 void     skiplist_path_finish(struct skiplist *list, struct bytes key, uint64_t sequence,
                               struct skiplist_path *path);
+/* At most, wherever the way leads. */
+uint64_t skiplist_insert_bytes_max(const struct skiplist *list);
 uint64_t skiplist_insert_bytes(const struct skiplist *list, const struct skiplist_path *path);
 void     skiplist_insert(struct skiplist *list, const struct skiplist_path *path,
                          uint32_t record);

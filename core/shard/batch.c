@@ -92,10 +92,12 @@ static enum kiwi_status run_append(struct kiwi_op *op, struct batch_run *run)
 
     for (uint32_t i = 0; i < run->count; i++) {
         run->at = i;
-        TRY(shard_room(run->shards[i], run->slices[i].bytes + 64u * run->count,
-                       run->slices[i].count, &run->admission));
+        TRY(shard_room(run->shards[i], run->slices[i].entries,
+                       run->slices[i].bytes + 64u * run->count, run->slices[i].count,
+                       &run->admission));
     }
     run->admission.waited_ns = UINT64_MAX; /* every shard has room: none may put it off any more */
+    run->admission.is_reserved = true;
     for (uint32_t i = 0; i < run->count; i++) {
         run->parts[i].shard = run->shards[i]->index;
         run->parts[i].sequence = run->shards[i]->sequence + run->slices[i].count;

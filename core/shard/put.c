@@ -93,13 +93,13 @@ static enum kiwi_status common_room(struct shard *shard, struct admission *admis
     return KIWI_OK;
 }
 
-enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
-                            struct admission *admission)
+enum kiwi_status shard_room(struct shard *shard, const struct entry *entries, uint64_t bytes,
+                            uint32_t count, struct admission *admission)
 {
     TRY(common_room(shard, admission));
     switch (wal_room(shard->wal, bytes, count)) {
     case WAL_APPENDED:
-        return KIWI_OK;
+        return memtable_reserve(shard->active, entries, count);
     case WAL_NO_ROOM:
         if (shard->flush_status != KIWI_OK)
             return flush_refusal(shard);
@@ -110,7 +110,7 @@ enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
                     "(half its ring; raise log_bytes or memory_bytes)", (unsigned long long)bytes,
                     (unsigned long long)wal_ring_bytes(shard->wal) / 2);
     case WAL_NO_MEMORY:
-        return KIWI_NO_MEMORY;
+        return FAIL(KIWI_NO_MEMORY, "no memory for a log group of its own");
     case WAL_STOPPED:
         break;
     }
@@ -125,6 +125,8 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
     struct wal_append append = { entries, count, parts, part_count };
 
     TRY(common_room(shard, admission));
+    if (!admission->is_reserved)
+        TRY(memtable_reserve(shard->active, entries, count));
     for (uint32_t i = 0; i < count; i++)
         entries[i].sequence = shard->sequence + 1 + i;
     switch (wal_append(shard->wal, &append)) {

@@ -294,6 +294,7 @@ struct batch_entry { struct entry entry; uint64_t hash; };
 /* Between a write and the shard that may have no room for it now. */
 struct admission {
     uint64_t        waited_ns; /* in: how long the operation was put off already */
+    bool            is_reserved; /* in: shard_room has just said that the memory is there */
     uint64_t        delay_ns;  /* out, with KIWI_BUSY: how long to wait before the next try, */
     enum kiwi_stall reason;    /* and for what */
 };
@@ -304,9 +305,10 @@ MUST_USE enum kiwi_status shard_write(struct shard *shard, struct entry *entries
                                       const uint64_t *hashes, uint32_t count,
                                       const struct wal_part *parts, uint32_t part_count,
                                       struct admission *admission);
-/* First half for cross-shard batches: would shard_write take the append now? */
-MUST_USE enum kiwi_status shard_room(struct shard *shard, uint64_t bytes, uint32_t count,
-                                     struct admission *admission);
+/* First half for cross-shard batches: would shard_write take the append now? Takes the memory for
+ * it. bytes: of the entries, and some more for what the log adds. */
+MUST_USE enum kiwi_status shard_room(struct shard *shard, const struct entry *entries,
+                                     uint64_t bytes, uint32_t count, struct admission *admission);
 /* After KIWI_BUSY for a write that has waited so long. KIWI_OK: it comes again at *resume_ns.
  * KIWI_BUSY: that was as long as it may; the text says what for. */
 MUST_USE enum kiwi_status shard_write_wait(struct shard *shard, const struct admission *admission,

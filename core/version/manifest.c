@@ -242,10 +242,12 @@ static enum kiwi_status file_create(struct manifest *manifest, uint32_t slot, co
     char            *path = manifest_path(manifest->directory, slot_names[slot]);
     char            *draft = manifest_path(manifest->directory, "manifest-new");
     struct io_file  *file = NULL;
-    enum kiwi_status status = KIWI_NO_MEMORY;
+    enum kiwi_status status;
 
-    if (path == NULL || draft == NULL)
+    if (path == NULL || draft == NULL) {
+        status = FAIL(KIWI_NO_MEMORY, "no memory for the path of a manifest");
         goto fail;
+    }
     if ((status = io_file_open(manifest->io, draft, IO_CREATE | IO_DIRECT, &file)) != KIWI_OK)
         goto fail;
     if ((status = io_file_write(file, bytes, size, 0)) != KIWI_OK)

@@ -104,7 +104,8 @@ fail:
     *buffer = NULL;
     if (status == KIWI_INVALID)
         return status;
-    return FAIL(status, "manifest edit of %" PRIu32 " tables", edit->added_count);
+    return FAIL(status, "%s manifest edit of %" PRIu32 " tables",
+                status == KIWI_NO_MEMORY ? "no memory for a" : "a", edit->added_count);
 }
 
 /* ---- the full state ---- */

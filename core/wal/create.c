@@ -73,7 +73,7 @@ static enum kiwi_status ring_write(struct io_file *file, const struct wal_option
     enum kiwi_status status = KIWI_OK;
 
     if (buffer == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%u bytes to write a new log", WAL_TRANSFER_BYTES);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %u bytes to write a new log", WAL_TRANSFER_BYTES);
     memset(buffer, 0, WAL_TRANSFER_BYTES);
     wal_file_header_build((void *)buffer, &options->database, options->shard, options->ring_bytes,
                           options->tail_bytes);
@@ -134,7 +134,7 @@ static enum kiwi_status header_read(struct wal *wal, uint64_t *tail_bytes)
     enum kiwi_status status;
 
     if (block == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%u bytes to open a log", WAL_HEADER_BYTES);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %u bytes to open a log", WAL_HEADER_BYTES);
     status = io_file_size(wal->ring_file, &file_bytes);
     if (status == KIWI_OK && file_bytes < WAL_HEADER_BYTES)
         status = FAIL(KIWI_CORRUPT, "%s has only %" PRIu64 " bytes", io_file_path(wal->ring_file),
@@ -180,7 +180,7 @@ enum kiwi_status wal_life_begin(struct wal *wal, uint64_t log_id)
 
     assert(log_id > wal->log_id);
     if (block == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%u bytes to open a log", WAL_HEADER_BYTES);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %u bytes to open a log", WAL_HEADER_BYTES);
     status = io_file_read(wal->ring_file, block, WAL_HEADER_BYTES, 0);
     /* It is written back: a transfer that went wrong must not become damage. */
     if (status == KIWI_OK)
@@ -205,7 +205,8 @@ static enum kiwi_status tail_copy(struct wal *wal)
 {
     wal->tail_address = memory_allocate_aligned(wal->tail.bytes, WAL_PAGE_BYTES);
     if (wal->tail_address == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%" PRIu64 " bytes to read a log's tail", wal->tail.bytes);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %" PRIu64 " bytes to read a log's tail",
+                    wal->tail.bytes);
     return io_file_read(wal->tail_file, wal->tail_address, wal->tail.bytes, 0);
 }
 
@@ -286,7 +287,7 @@ enum kiwi_status wal_open(const struct wal_options *options, struct wal **out)
     TRY(options_check(options));
     wal = memory_allocate_aligned(sizeof *wal, CACHE_LINE_BYTES);
     if (wal == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%zu bytes for a log", sizeof *wal);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %zu bytes for a log", sizeof *wal);
     *wal = (struct wal){
         .io = options->io,
         .database = options->database,
@@ -315,6 +316,7 @@ void wal_close(struct wal *wal)
     assert(wal->out_count == 0);
     for (uint32_t i = 0; i < WAL_SLOT_COUNT; i++)
         memory_free(wal->slots[i].heap);
+    memory_free(wal->spare);
     if (wal->is_read_only)
         memory_free(wal->tail_address);
     else if (wal->tail_address != NULL)

@@ -70,7 +70,8 @@ static enum kiwi_status entries_reserve(struct replay *replay, uint32_t count)
         return KIWI_OK;
     entries = memory_resize(replay->entries, count * sizeof *entries);
     if (entries == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%zu bytes to replay a batch", count * sizeof *entries);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %zu bytes to replay a batch",
+                    count * sizeof *entries);
     replay->entries = entries;
     replay->entry_capacity = count;
     return KIWI_OK;
@@ -245,7 +246,7 @@ static enum kiwi_status rescue_add(struct replay *replay, const struct group *gr
         struct rescue *rescues = memory_resize(findings->rescues, capacity * sizeof *rescues);
 
         if (rescues == NULL)
-            return FAIL(KIWI_NO_MEMORY, "%zu bytes to replay a log's tail",
+            return FAIL(KIWI_NO_MEMORY, "no memory: %zu bytes to replay a log's tail",
                         capacity * sizeof *rescues);
         findings->rescues = rescues;
         findings->rescue_capacity = capacity;

@@ -65,7 +65,7 @@ static enum kiwi_status leftovers_erase(struct wal *wal, const struct leftovers 
         return KIWI_OK;
     zeros = memory_allocate_aligned(WAL_PAGE_BYTES, WAL_PAGE_BYTES);
     if (zeros == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%u bytes to settle a log", WAL_PAGE_BYTES);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %u bytes to settle a log", WAL_PAGE_BYTES);
     memset(zeros, 0, WAL_PAGE_BYTES);
     for (uint32_t i = 0; i < leftovers->count && status == KIWI_OK; i++)
         status = io_file_write(wal->ring_file, zeros, WAL_PAGE_BYTES, leftovers->offsets[i]);
@@ -84,7 +84,7 @@ static enum kiwi_status rescue_write(struct wal *wal, struct findings *findings,
     enum kiwi_status         status;
 
     if (header == NULL)
-        return FAIL(KIWI_NO_MEMORY, "%" PRIu64 " bytes to settle a log", bytes);
+        return FAIL(KIWI_NO_MEMORY, "no memory: %" PRIu64 " bytes to settle a log", bytes);
     memcpy(header, rescue->header, used);
     memset((uint8_t *)header + used, 0, bytes - used);
     if (is_open) {

@@ -244,6 +244,17 @@ static uint8_t *append_encode(const struct wal *wal, const struct wal_append *ap
     return target;
 }
 
+/* False: there is no memory for a group of its own. */
+static bool spare_take(struct wal *wal, uint64_t bytes)
+{
+    if (wal->spare != NULL && wal->spare_bytes >= bytes)
+        return true;
+    memory_free(wal->spare);
+    wal->spare = memory_allocate_aligned(bytes, WAL_PAGE_BYTES);
+    wal->spare_bytes = bytes;
+    return wal->spare != NULL;
+}
+
 static enum wal_verdict append_large(struct wal *wal, const struct wal_append *append,
                                      uint64_t length)
 {
@@ -256,9 +267,10 @@ static enum wal_verdict append_large(struct wal *wal, const struct wal_append *a
         return WAL_NO_ROOM;
     if (ring_place(&wal->ring, bytes, WAL_RESERVE_BYTES) == RING_NOWHERE)
         return WAL_NO_ROOM;
-    heap = memory_allocate_aligned(bytes, WAL_PAGE_BYTES);
-    if (heap == NULL)
+    if (!spare_take(wal, bytes))
         return WAL_NO_MEMORY;
+    heap = wal->spare;
+    wal->spare = NULL;
     header = (void *)heap;
     header_begin(wal, header, WAL_GROUP_RECORDS, append->entries[0].sequence);
     end = append_encode(wal, append, heap + sizeof *header, append->entries[0].sequence,
@@ -352,8 +364,9 @@ enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count)
     /* The open group is closed first and takes its place in the ring before the large one. */
     if (!open_close(wal))
         return WAL_NO_ROOM;
-    return ring_place(&wal->ring, wal_group_bytes(length), WAL_RESERVE_BYTES) == RING_NOWHERE
-         ? WAL_NO_ROOM : WAL_APPENDED;
+    if (ring_place(&wal->ring, wal_group_bytes(length), WAL_RESERVE_BYTES) == RING_NOWHERE)
+        return WAL_NO_ROOM;
+    return spare_take(wal, wal_group_bytes(length)) ? WAL_APPENDED : WAL_NO_MEMORY;
 }
 
 bool wal_needs_write(const struct wal *wal)

@@ -108,7 +108,7 @@ enum wal_verdict {
 MUST_USE enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append);
 /* Makes room for one append of count entries of together bytes of keys and values, with up to
  * KIWI_SHARD_COUNT_MAX parts: after WAL_APPENDED (nothing is appended) the next wal_append of that
- * size succeeds, but for WAL_NO_MEMORY. */
+ * size succeeds; a group of its own has its memory already. */
 MUST_USE enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count);
 /* True while an append that went around the tail is not written yet: it, and everything appended
  * after it, survives the death of the process only once durable. */

@@ -70,6 +70,8 @@ struct wal {
     bool             life_is_damaged;  /* one life slot did not verify */
     bool             is_read_only;     /* tail_address is a copy on the heap */
     uint8_t         *tail_address;
+    uint8_t         *spare;            /* for the next large append, taken by wal_room */
+    uint64_t         spare_bytes;
     struct io_file  *ring_file, *tail_file;
     struct io       *io;
     struct database_id database;

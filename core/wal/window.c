@@ -47,7 +47,7 @@ static enum kiwi_status window_grow(struct window *window, uint64_t bytes)
     if (window->buffer != NULL)
         return KIWI_OK;
     window->capacity = 0;
-    return FAIL(KIWI_NO_MEMORY, "%" PRIu64 " bytes to read the log", bytes);
+    return FAIL(KIWI_NO_MEMORY, "no memory: %" PRIu64 " bytes to read the log", bytes);
 }
 
 static void transfer_done(struct io_request *request)

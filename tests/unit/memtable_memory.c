@@ -345,6 +345,57 @@ static void put_without_memory_changes_nothing(void **state)
     free(value);
 }
 
+/* Goal: what was reserved needs no memory, for one put as for many. Method: after a reserve every
+ * allocation fails; a refused reserve changes nothing. Chunks of 64 KiB, large records too. */
+static void reserved_puts_need_no_memory(void **state)
+{
+    struct memtable_pool *pool;
+    struct memtable      *memtable;
+    struct model          model = { 0 };
+    struct dice           dice = dice_of(4);
+    uint8_t              *keys = malloc(40 * 64), *value = calloc(1, 20000);
+    uint64_t              refused = 0, sequence = 0;
+
+    (void)state;
+    assert_int_equal(memtable_pool_open(65536, &pool), KIWI_OK);
+    memtable = memtable_in(pool);
+    for (uint32_t round = 0; round < 3000; round++) {
+        uint32_t     count = round % 3 == 0 ? 1 + (uint32_t)dice_below(&dice, 40) : 1;
+        struct entry entries[40];
+
+        for (uint32_t i = 0; i < count; i++) {
+            size_t size = dice_below(&dice, 40) == 0 ? dice_below(&dice, 20000) : round % 60;
+
+            entries[i] = (struct entry){
+                .key = key_of(KEYS_USER, dice_below(&dice, 20000), keys + i * 64),
+                .value = bytes_of(value, size), .sequence = sequence + 1 + i, .kind = ENTRY_PUT,
+            };
+        }
+        memory_fail_after(1);
+        if (memtable_reserve(memtable, entries, count) != KIWI_OK) {
+            refused++;
+            memory_fail_after(0);
+            assert_int_equal(memtable_entry_count(memtable), model.count);
+            assert_int_equal(memtable_reserve(memtable, entries, count), KIWI_OK);
+        }
+        memory_fail_from(1);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(memtable_put(memtable, hash_key(entries[i].key, 0), &entries[i], 0),
+                             KIWI_OK);
+            model_put(&model, &entries[i], 0);
+        }
+        memory_fail_after(0);
+        sequence += count;
+    }
+    agrees(memtable, &model);
+    assert_true(refused > 100);
+    model_end(&model);
+    memtable_close(memtable);
+    memtable_pool_close(pool);
+    free(keys);
+    free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +408,7 @@ int main(void)
         cmocka_unit_test(chunk_sizes_are_made_powers_of_two),
         cmocka_unit_test(open_without_memory_leaves_nothing),
         cmocka_unit_test(put_without_memory_changes_nothing),
+        cmocka_unit_test(reserved_puts_need_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -632,6 +632,8 @@ enum job_state job_step(struct job *job, struct io_queue *queue, struct buffers 
 
     assert(queue != NULL);
     assert(job->buffers == NULL || job->buffers == buffers);
+    if (UNLIKELY(buffers == NULL) && job->status == KIWI_OK && !job->is_cancelled)
+        job_fail(job, FAIL(KIWI_NO_MEMORY, "no memory for the buffers of a merge"));
     job->queue = queue;
     job->buffers = buffers;
     state = job_advance(job, budget_bytes);

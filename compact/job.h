@@ -65,7 +65,7 @@ MUST_USE enum kiwi_status job_compaction_open(const struct job_options *options,
  * closed and stay on disk. */
 void job_close(struct job *job);
 
-/* buffers: the same in every step of a job. */
+/* buffers: the same in every step of a job; NULL, for want of memory: the job fails. */
 enum job_state job_step(struct job *job, struct io_queue *queue, struct buffers *buffers,
                         uint64_t budget_bytes);
 /* Asks it to stop at the next step: it becomes JOB_FAILED with KIWI_CLOSED. */

@@ -91,8 +91,13 @@ enum kiwi_status kiwi_multiget(struct kiwi_context *context, const struct kiwi_s
     enum kiwi_status first = KIWI_OK;
     struct kiwi_op  *ops = memory_allocate(count * sizeof *ops);
 
-    if (ops == NULL)
+    if (ops == NULL) {
+        for (size_t i = 0; i < count; i++) {
+            statuses[i] = KIWI_NO_MEMORY;
+            values[i].size = 0;
+        }
         return FAIL(KIWI_NO_MEMORY, "no memory for %zu reads", count);
+    }
     for (size_t i = 0; i < count; i++) {
         op_clear(&ops[i], KIWI_GET);
         ops[i].key = keys[i];

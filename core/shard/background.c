@@ -107,6 +107,36 @@ static void trouble_note(struct shard *shard)
         snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
 }
 
+/* A flush or merge could not begin or has failed: later again; after some in a row, who waits is
+ * told. */
+static void attempt_failed(struct shard *shard, bool is_flush, enum kiwi_status status)
+{
+    enum kiwi_status *kept = is_flush ? &shard->flush_status : &shard->compaction_status;
+    uint64_t         *retry_ns = is_flush ? &shard->flush_retry_ns : &shard->compaction_retry_ns;
+    uint32_t         *failures = is_flush ? &shard->flush_failures : &shard->compaction_failures;
+
+    *retry_ns = io_now_ns(shard->options.io)
+              + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
+    if (++*failures >= FAILURES_MAX)
+        *kept = status;
+    trouble_note(shard);
+}
+
+static bool active_is_younger(const struct shard *shard, uint64_t sequence)
+{
+    return memtable_entry_count(shard->active) == 0
+        || shard->active_frozen->sequence_min > sequence;
+}
+
+/* Entries up to sequence are to be frozen; those that cannot be yet stay active. */
+static enum kiwi_status active_put_away(struct shard *shard, uint64_t sequence)
+{
+    if (active_is_younger(shard, sequence) || shard->frozen_count == SHARD_FROZEN_MAX
+        || shard->stopped != KIWI_OK)
+        return KIWI_OK;
+    return memtable_rotate(shard);
+}
+
 static void flush_waiter_end(struct flush_waiter *waiter, enum kiwi_status status,
                              struct context *executor)
 {
@@ -118,9 +148,6 @@ static void flush_waiter_end(struct flush_waiter *waiter, enum kiwi_status statu
 
 void flush_wait(struct shard *shard, struct flush_waiter *waiter)
 {
-    if (memtable_entry_count(shard->active) > 0 && shard->frozen_count < SHARD_FROZEN_MAX
-        && shard->stopped == KIWI_OK && memtable_rotate(shard) != KIWI_OK)
-        shard->wants_runner = true;
     /* What failed before may succeed now: the waiter is told of an attempt of its own. */
     shard->flush_status = KIWI_OK;
     shard->flush_failures = 0;
@@ -134,6 +161,8 @@ void flush_wait(struct shard *shard, struct flush_waiter *waiter)
         shard->flushes[i].write_retry_ns = shard->flushes[i].write_tries = 0;
     shard->compaction.write_retry_ns = shard->compaction.write_tries = 0;
     waiter->sequence = shard->sequence;
+    if (active_put_away(shard, waiter->sequence) != KIWI_OK)
+        trouble_note(shard); /* the runner tries again, and tells */
     waiter->next = shard->flush_waiters;
     shard->flush_waiters = waiter;
     shard->wants_runner = true;
@@ -149,9 +178,13 @@ static void flush_waiters_check(struct shard *shard, struct context *runner)
         enum kiwi_status       failure = shard->stopped != KIWI_OK ? shard->stopped
                                        : shard->flush_status;
         struct compaction_plan plan = { 0 };
-        bool                   is_over = shard->frozen_count == 0
-                                      || waiter->sequence < shard->frozen[0]->sequence_min;
+        bool                   is_over;
 
+        if (failure == KIWI_OK && (failure = active_put_away(shard, waiter->sequence)) != KIWI_OK)
+            trouble_note(shard);
+        is_over = active_is_younger(shard, waiter->sequence)
+               && (shard->frozen_count == 0
+                   || waiter->sequence < shard->frozen[0]->sequence_min);
         if (failure == KIWI_OK && waiter->then_compact)
             failure = shard->compaction_status;
         if (failure == KIWI_OK && is_over && waiter->then_compact) {
@@ -243,6 +276,7 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
         struct frozen      *frozen = shard->frozen[i];
         struct running_job *slot = NULL;
         struct job_options  options;
+        enum kiwi_status    status;
 
         if (frozen->is_flushing)
             continue;
@@ -255,10 +289,11 @@ static void flushes_open(struct shard *shard, uint64_t *snapshots)
         options = job_options_of(shard, snapshots);
         memset(slot, 0, sizeof *slot);
         options.block_done = flush_warm;
-        if (job_flush_open(&options, &frozen->memtable, 1, manifest_run_id_take(shard->manifest),
-                           &slot->job) != KIWI_OK) {
+        status = job_flush_open(&options, &frozen->memtable, 1,
+                                manifest_run_id_take(shard->manifest), &slot->job);
+        if (status != KIWI_OK) {
             slot->job = NULL;
-            shard->flush_retry_ns = io_now_ns(shard->options.io) + RETRY_NS;
+            attempt_failed(shard, true, status);
             return;
         }
         slot->inputs[0] = frozen;
@@ -298,7 +333,7 @@ static bool manual_plan(struct shard *shard, struct compaction_plan *plan)
     return false;
 }
 
-static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t now)
+static void compaction_open(struct shard *shard, uint64_t *snapshots)
 {
     struct compaction_plan plan = { 0 };
     struct pick_options    pick = pick_options_of(shard);
@@ -306,6 +341,7 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
     struct job_options options;
     bool               is_manual = manual_plan(shard, &plan);
     uint64_t           run_id;
+    enum kiwi_status   status;
 
     if (!is_manual) {
         if (!shard->pick_is_stale)
@@ -326,10 +362,12 @@ static void compaction_open(struct shard *shard, uint64_t *snapshots, uint64_t n
                      .runs[version->levels[plan.target_level].run_count - 1]->id;
     memset(&shard->compaction, 0, sizeof shard->compaction);
     shard->compaction.is_manual = is_manual;
-    if (job_compaction_open(&options, version, &plan, run_id, &shard->compaction.job) != KIWI_OK) {
+    status = job_compaction_open(&options, version, &plan, run_id, &shard->compaction.job);
+    if (status != KIWI_OK) {
         shard->compaction.job = NULL;
         version_release(version);
-        shard->compaction_retry_ns = now + RETRY_NS;
+        shard->pick_is_stale = true;
+        attempt_failed(shard, false, status);
     }
 }
 
@@ -427,14 +465,19 @@ static void publish_start(struct shard *shard, struct running_job *running, stru
         edit->flushed_sequence = frozen->sequence_last;
         edit->log_position = frozen->log_position;
     }
-    for (uint32_t i = 0; i < edit->added_count; i++)
-        shard->counters.levels[edit->added[i].level].compaction_out_bytes +=
-            job_kind(running->job) == JOB_COMPACTION ? edit->added[i].table->info.file_bytes : 0;
     status = version_apply(shard->versions, edit);
+    if (status == KIWI_NO_MEMORY) { /* nothing has changed: the job fails, and is begun again */
+        job_published(running->job, status);
+        running->state = JOB_RUNNABLE;
+        return;
+    }
     if (status != KIWI_OK) {
         publish_failed(shard, running, status, false);
         return;
     }
+    for (uint32_t i = 0; i < edit->added_count; i++)
+        shard->counters.levels[edit->added[i].level].compaction_out_bytes +=
+            job_kind(running->job) == JOB_COMPACTION ? edit->added[i].table->info.file_bytes : 0;
     status = manifest_edit_start(shard->manifest, edit, &running->write);
     if (status != KIWI_OK) {
         publish_failed(shard, running, status, true);
@@ -594,13 +637,10 @@ static void obsolete_recycle(struct shard *shard, struct context *runner)
 
 static void job_end(struct shard *shard, struct running_job *running)
 {
-    bool              is_flush = job_kind(running->job) == JOB_FLUSH;
-    enum kiwi_status *kept = is_flush ? &shard->flush_status : &shard->compaction_status;
-    uint64_t         *retry_ns = is_flush ? &shard->flush_retry_ns : &shard->compaction_retry_ns;
-    uint32_t         *failures = is_flush ? &shard->flush_failures : &shard->compaction_failures;
-    struct io_file   *file;
-    uint64_t          file_id;
-    bool              is_new;
+    bool            is_flush = job_kind(running->job) == JOB_FLUSH;
+    struct io_file *file;
+    uint64_t        file_id;
+    bool            is_new;
 
     counters_add(shard, running);
     if (running->state == JOB_FAILED) {
@@ -608,19 +648,17 @@ static void job_end(struct shard *shard, struct running_job *running)
 
         while (job_file_take_back(running->job, &file, &file_id, &is_new))
             table_files_give(shard->files, file, file_id, is_new);
-        if (status != KIWI_CLOSED) {
-            *retry_ns = io_now_ns(shard->options.io)
-                      + min_u64((uint64_t)RETRY_FIRST_NS << min_u64(*failures, 10), RETRY_NS);
-            if (++*failures >= FAILURES_MAX)
-                *kept = status;
-            trouble_note(shard);
-        }
+        if (status != KIWI_CLOSED)
+            attempt_failed(shard, is_flush, status);
         for (uint32_t i = 0; i < running->input_count; i++)
             running->inputs[i]->is_flushing = false;
         shard->pick_is_stale = true;
+    } else if (is_flush) {
+        shard->flush_status = KIWI_OK;
+        shard->flush_failures = 0;
     } else {
-        *kept = KIWI_OK;
-        *failures = 0;
+        shard->compaction_status = KIWI_OK;
+        shard->compaction_failures = 0;
     }
     job_close(running->job);
     running->job = NULL;
@@ -733,12 +771,15 @@ static void turn_inside(struct shard *shard, struct context *runner)
     if (shard->stopped == KIWI_OK && !shard->is_closing) {
         if (shard->snapshot_count > ARRAY_COUNT(snapshots))
             list = memory_allocate(shard->snapshot_count * sizeof *list);
-        if (list != NULL) {
+        if (list == NULL) {
+            attempt_failed(shard, true, FAIL(KIWI_NO_MEMORY, "no memory for %u snapshots",
+                                             shard->snapshot_count));
+        } else {
             memtable_flush_for_scans(shard);
             if (now >= shard->flush_retry_ns)
                 flushes_open(shard, list);
             if (shard->compaction.job == NULL && now >= shard->compaction_retry_ns)
-                compaction_open(shard, list, now);
+                compaction_open(shard, list);
         }
         if (list != snapshots)
             memory_free(list);
@@ -791,14 +832,16 @@ bool background_turn(struct shard *shard, struct context *runner, uint64_t budge
     }
     turn_inside(shard, runner);
     shard_leave(shard, runner);
-    if (!context_has_buffers(runner))
-        return false;
     for (uint32_t i = 0; i < JOB_SLOTS; i++) {
         struct running_job *running = job_slot(shard, i);
-        if (running->job != NULL)
-            more |= job_slice(shard, running, runner, budget_bytes);
+
+        if (running->job == NULL)
+            continue;
+        (void)context_has_buffers(runner); /* without them a job fails */
+        more |= job_slice(shard, running, runner, budget_bytes);
     }
-    context_memory_note(runner);
+    if (runner->buffers != NULL)
+        context_memory_note(runner);
     return more;
 }
 

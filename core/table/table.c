@@ -122,16 +122,16 @@ struct opening {
     uint8_t                 *footer;     /* owned */
     uint8_t                 *tail;       /* owned: top index and properties */
     uint8_t                 *top_block;  /* owned */
+    uint64_t                 at;         /* what is being read, in the file */
 };
 
 static enum kiwi_status footer_read(struct opening *opening)
 {
-    uint64_t offset = opening->layout.file_bytes - TABLE_PAGE_BYTES;
-
+    opening->at = opening->layout.file_bytes - TABLE_PAGE_BYTES;
     opening->footer = memory_allocate_aligned(TABLE_PAGE_BYTES, TABLE_PAGE_BYTES);
     if (opening->footer == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory to open %s", io_file_path(opening->file));
-    TRY(io_file_read(opening->file, opening->footer, TABLE_PAGE_BYTES, offset));
+    TRY(io_file_read(opening->file, opening->footer, TABLE_PAGE_BYTES, opening->at));
     const struct table_footer *footer = (const struct table_footer *)opening->footer;
     TRY(table_footer_check(footer, &opening->layout));
     if (le64_get(footer->checksum) != opening->info->footer_checksum)
@@ -151,6 +151,7 @@ static enum kiwi_status tail_read(struct opening *opening)
     uint64_t properties_bytes = bytes - top_bytes;
     uint64_t seed = table_seed(&layout->database, layout->table_id);
 
+    opening->at = layout->top_offset;
     if (bytes > (uint64_t)UINT16_MAX * TABLE_PAGE_BYTES)
         return FAIL(KIWI_CORRUPT, "a top index of %" PRIu64 " bytes", bytes);
     opening->tail = memory_allocate_aligned(bytes, TABLE_PAGE_BYTES);
@@ -193,8 +194,8 @@ static enum kiwi_status opening_run(struct opening *opening, struct table **out)
     return KIWI_OK;
 }
 
-/* Says which file it was about. */
-static enum kiwi_status refused_in(const struct io_file *file, enum kiwi_status status)
+/* Says which file it was about, and where. */
+static enum kiwi_status refused_at(const struct opening *opening, enum kiwi_status status)
 {
     char text[512];
 
@@ -203,7 +204,8 @@ static enum kiwi_status refused_in(const struct io_file *file, enum kiwi_status 
     size_t size = strlen(fail_text()) < sizeof text - 1 ? strlen(fail_text()) : sizeof text - 1;
     memcpy(text, fail_text(), size);
     text[size] = '\0';
-    return FAIL(status, "%s: %s", io_file_path(file), text);
+    return FAIL(status, "%s: offset %" PRIu64 ": %s", io_file_path(opening->file), opening->at,
+                text);
 }
 
 enum kiwi_status table_open(const struct table_info *info, struct io_file *file,
@@ -221,7 +223,7 @@ enum kiwi_status table_open(const struct table_info *info, struct io_file *file,
         || info->file_bytes / TABLE_SECTOR_BYTES > TABLE_SECTOR_COUNT_MAX)
         return FAIL(KIWI_CORRUPT, "%s: a table of %" PRIu64 " bytes cannot be",
                     io_file_path(file), info->file_bytes);
-    status = refused_in(file, opening_run(&opening, out));
+    status = refused_at(&opening, opening_run(&opening, out));
     memory_free(opening.footer);
     memory_free(opening.tail);
     memory_free(opening.top_block);

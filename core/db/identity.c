@@ -147,6 +147,17 @@ static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_op
     return identity_write(db->io, path, identity);
 }
 
+/* A file that no IDENTITY can be is a damaged one. */
+static enum kiwi_status identity_read(struct kiwi_db *db, const char *path, void **data,
+                                      size_t *bytes)
+{
+    enum kiwi_status status = io_read_whole(db->io, path, IDENTITY_BYTES_MAX, data, bytes);
+
+    if (status == KIWI_TOO_LARGE)
+        return FAIL(KIWI_CORRUPT, "%s has more than %u bytes", path, IDENTITY_BYTES_MAX);
+    return status;
+}
+
 enum kiwi_status identity_exists(struct kiwi_db *db)
 {
     char             path[4096];
@@ -155,7 +166,7 @@ enum kiwi_status identity_exists(struct kiwi_db *db)
     enum kiwi_status status;
 
     snprintf(path, sizeof path, "%.4000s/IDENTITY", db->directory);
-    status = io_read_whole(db->io, path, IDENTITY_BYTES_MAX, &data, &bytes);
+    status = identity_read(db, path, &data, &bytes);
     memory_free(data);
     if (status == KIWI_NOT_FOUND)
         return FAIL(KIWI_NOT_FOUND, "%s is not a kiwi database (no IDENTITY), and create is off",
@@ -173,7 +184,7 @@ enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *op
 
     if ((size_t)snprintf(path, sizeof path, "%s/IDENTITY", db->directory) >= sizeof path)
         return FAIL(KIWI_INVALID, "the directory name is longer than %zu bytes", sizeof path - 16);
-    status = io_read_whole(db->io, path, IDENTITY_BYTES_MAX, &data, &bytes);
+    status = identity_read(db, path, &data, &bytes);
     if (status == KIWI_NOT_FOUND && !options->create)
         return FAIL(KIWI_NOT_FOUND, "%s is not a kiwi database (no IDENTITY), and create is off",
                     db->directory);

@@ -42,7 +42,10 @@ static enum kiwi_status ring_scan(struct wal *wal, struct window *window,
     return KIWI_OK;
 }
 
-/* Marks in the tail are as good as those in the ring. */
+/* Marks in the tail are as good as those in the ring, also those of a group that is still open: a
+ * ring that was put back as it was long ago has no group that would tell. An open group's checksum
+ * does not cover its mark; no sound one reaches its own number, and below it a damaged one does no
+ * harm where the ring is whole. */
 static void tail_scan(const struct wal *wal, struct findings *findings)
 {
     for (uint64_t at = 0; at < wal->tail.bytes; at += WAL_PAGE_BYTES) {
@@ -50,7 +53,9 @@ static void tail_scan(const struct wal *wal, struct findings *findings)
 
         if (le64_get(header->number) >= findings->whole_number
             && le64_get(header->log_id) >= wal->log_id
-            && wal_group_is_closed(header, &wal->identity, wal->tail.bytes - at))
+            && le64_get(header->durable_group) < le64_get(header->number)
+            && (wal_group_is_closed(header, &wal->identity, wal->tail.bytes - at)
+                || wal_group_is_open(header, &wal->identity, wal->tail.bytes - at)))
             findings->mark_group = max_u64(findings->mark_group,
                                            le64_get(header->durable_group));
     }
@@ -108,10 +113,9 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
     /* The damaged slot may have held the life after the newest known. */
     uint64_t life_step = wal->life_is_damaged ? 2 : 1;
 
-    if (!findings->is_sealed) {
+    if (!findings->is_sealed)
         TRY(ring_scan(wal, window, findings, &leftovers));
-        tail_scan(wal, findings);
-    }
+    tail_scan(wal, findings);
     if (findings->mark_group >= findings->whole_number)
         return FAIL(KIWI_CORRUPT, "%s: group %" PRIu64 ", expected at offset %" PRIu64
                     ", is damaged or missing, but all to %" PRIu64 " were durable",

@@ -107,6 +107,7 @@ static void header_begin(const struct wal *wal, struct wal_group_header *header,
         .log_id = le64_of(wal->log_id),
         .number = le64_of(wal->next_number),
         .first_sequence = le64_of(first_sequence),
+        .durable_group = le64_of(wal->oldest - 1), /* known already; the tail alone may tell it */
         .previous_checksum = le64_of(wal->previous_checksum),
     };
     store_in_order(&header->checksum, wal_group_open_checksum(header, wal->seed));

@@ -1,11 +1,13 @@
 /*
- * flips_test.c: every single bit of a small database is flipped, one at a time.
+ * flips_test.c: every single bit of a small database is flipped, one at a time; and other damages.
  *
  * Goal: a flip is harmless, or the open or the read that meets it says KIWI_CORRUPT with file and
  * offset; never other bytes, never a crash, never silent loss beyond the last group of a process
  * that died. Method: a database of one shard on the simulated disk, as small as it can be made;
  * each flip happens to a copy, which is then opened, read key by key, and walked. Pages
- * that hold nothing but zeros get one flip per sector. The short mode takes a sample.
+ * that hold nothing but zeros get one flip per sector. The short mode takes a sample,
+ * so does the long one under sanitizers. Then other damages, to every file: cut at every sector,
+ * lengthened, deleted, another one or an older version of it in its place.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,14 +53,15 @@ struct tally {
 struct scene {
     struct world       world;
     struct simulation *disk;
-    struct file        files[FILES_MAX];
-    uint32_t           file_count;
+    struct file        files[FILES_MAX], older[FILES_MAX]; /* older: of a moment before the end */
+    uint32_t           file_count, older_count;
     bool               is_closed;   /* else the last two keys may be lost */
     bool               is_lost[KEYS];
     struct tally       tally;
     struct kiwi_buffer value;
     char               label[160];
     const char        *damaged;
+    bool               wants_offset; /* of whoever tells; a file as such has none */
 };
 
 static struct scene scene;
@@ -115,15 +118,39 @@ static enum kiwi_status file_take(void *directory, const char *name)
     return KIWI_OK;
 }
 
+static void files_take(void)
+{
+    struct io *io = scene.world.options.io;
+
+    check_ok(io_directory_list(io, "/database", file_take, (void *)(uintptr_t)""));
+    check_ok(io_directory_list(io, "/database/shard-00", file_take,
+                               (void *)(uintptr_t)"shard-00/"));
+}
+
+/* The files as they are now are what is put back later. */
+static void older_take(void)
+{
+    files_take();
+    memcpy(scene.older, scene.files, sizeof scene.older);
+    scene.older_count = scene.file_count;
+    scene.file_count = 0;
+}
+
 static void files_forget(void)
 {
     for (uint32_t i = 0; i < scene.file_count; i++)
         free(scene.files[i].bytes);
-    scene.file_count = 0;
+    for (uint32_t i = 0; i < scene.older_count; i++)
+        free(scene.older[i].bytes);
+    scene.file_count = scene.older_count = 0;
 }
 
+enum moment {
+    NO_MOMENT, AFTER_COMPACTION, AFTER_FLUSH, AFTER_CLOSE, BEFORE_LAST_GROUP, MOMENT_COUNT,
+};
+
 /* A third of the keys in the last level, a third in a younger table, a third in the log. */
-static void database_make(bool is_closed)
+static void database_make(bool is_closed, enum moment older)
 {
     struct kiwi_slice none = { NULL, 0 };
     struct world     *world = &scene.world;
@@ -136,10 +163,21 @@ static void database_make(bool is_closed)
     check_ok(world_open(world));
     put_range(0, 3, KEYS, KIWI_PROCESS);
     check_ok(kiwi_compact(world->context, none, none));
+    if (older == AFTER_COMPACTION)
+        older_take();
     put_range(1, 3, KEYS, KIWI_PROCESS);
     check_ok(kiwi_flush(world->context));
+    if (older == AFTER_FLUSH)
+        older_take();
+    if (older == AFTER_CLOSE) {
+        check_ok(world_close(world));
+        older_take();
+        check_ok(world_open(world));
+    }
     put_range(2, 6, LAST_SYNCED, KIWI_PROCESS);
     put_range(5, 6, LAST_SYNCED, KIWI_DURABLE);
+    if (older == BEFORE_LAST_GROUP)
+        older_take();
     put_range(LAST_SYNCED, KEYS, KEYS, KIWI_DURABLE);
     put_range(LAST_IN_TAIL, KEYS, KEYS, KIWI_PROCESS);
     scene.is_closed = is_closed;
@@ -149,9 +187,7 @@ static void database_make(bool is_closed)
         simulation_kill(world->simulation);
     if (!is_closed)
         (void)world_close(world);
-    check_ok(io_directory_list(world->options.io, "/database", file_take, (void *)(uintptr_t)""));
-    check_ok(io_directory_list(world->options.io, "/database/shard-00", file_take,
-                               (void *)(uintptr_t)"shard-00/"));
+    files_take();
     check_ok(simulation_copy(world->simulation, &scene.disk));
     kiwi_buffer_free(&scene.value);
 }
@@ -187,7 +223,7 @@ static void text_check(const char *what, enum kiwi_status status)
 
     if (status != KIWI_CORRUPT)
         fail_msg("%s: %s says %s: %s", scene.label, what, kiwi_status_text(status), text);
-    if (strstr(text, name_of(scene.damaged)) == NULL || !has_offset(text))
+    if (strstr(text, name_of(scene.damaged)) == NULL || (scene.wants_offset && !has_offset(text)))
         fail_msg("%s: %s names no file or no offset: %s", scene.label, what, text);
 }
 
@@ -272,21 +308,40 @@ static void disk_renew(void)
     scene.world.options.io = simulation_io(scene.world.simulation);
 }
 
-static void flip_judge(const struct file *file, uint64_t bit)
+struct damage {
+    const struct file *file;
+    void             (*make)(const struct damage *damage, const char *path);
+    uint64_t           at;      /* bit, size or how much is appended */
+    const struct file *content; /* what is put into its place or behind it */
+};
+
+static void damage_make(const struct damage *damage)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "/database/%s", damage->file->path);
+    disk_renew();
+    damage->make(damage, path);
+}
+
+static void bit_flip(const struct damage *damage, const char *path)
+{
+    check_ok(simulation_flip_bit(scene.world.simulation, path, damage->at));
+}
+
+static void damage_judge(const struct damage *damage, const char *what)
 {
     struct tally    *tally = &scene.tally;
-    char             path[128];
     bool             has_failed = false;
     enum kiwi_status status;
     uint32_t         lost;
 
     alarm(FLIP_SECONDS);
-    scene.damaged = file->path;
-    snprintf(scene.label, sizeof scene.label, "bit %llu of %s", (unsigned long long)bit,
-             file->path);
-    snprintf(path, sizeof path, "/database/%s", file->path);
-    disk_renew();
-    check_ok(simulation_flip_bit(scene.world.simulation, path, bit));
+    scene.damaged = damage->file->path;
+    scene.wants_offset = damage->make == bit_flip;
+    snprintf(scene.label, sizeof scene.label, "%s %llu: %s", what,
+             (unsigned long long)damage->at, damage->file->path);
+    damage_make(damage);
     tally->flips++;
     status = world_open(&scene.world);
     if (status != KIWI_OK) {
@@ -303,9 +358,13 @@ static void flip_judge(const struct file *file, uint64_t bit)
     }
     if (tally->flips % VERIFY_EVERY != 0)
         return;
-    disk_renew();
-    check_ok(simulation_flip_bit(scene.world.simulation, path, bit));
+    damage_make(damage);
     verify_check(has_failed);
+}
+
+static void flip_judge(const struct file *file, uint64_t bit)
+{
+    damage_judge(&(struct damage){ .file = file, .make = bit_flip, .at = bit }, "bit flipped");
 }
 
 /* ---- which bits ---- */
@@ -355,8 +414,13 @@ static void sweep(const char *kind, uint64_t stride_short)
     struct choice choice = { .chance = seed_under_test };
     struct tally  before = scene.tally;
 
-    choice.stride = test_is_long() ? part_count : sweep_of(1, 8) * stride_short;
+#ifdef KIWI_SANITIZED
+    choice.stride = test_is_long() ? 61 : 8 * stride_short;
+    choice.offset = seed_under_test % choice.stride;
+#else
+    choice.stride = test_is_long() ? part_count : stride_short;
     choice.offset = test_is_long() ? part_index : seed_under_test % choice.stride;
+#endif
     for (uint32_t i = 0; i < scene.file_count; i++)
         if (strncmp(name_of(scene.files[i].path), kind, strlen(kind)) == 0)
             file_sweep(&scene.files[i], &choice);
@@ -373,7 +437,7 @@ static void sweep(const char *kind, uint64_t stride_short)
 static void any_bit_of_a_closed_database_is_told_or_harmless(void **state)
 {
     (void)state;
-    database_make(true);
+    database_make(true, NO_MOMENT);
     sweep("IDENTITY", 97);
     sweep("manifest", 1009);
     sweep("t-", 1009);
@@ -387,11 +451,140 @@ static void any_bit_of_a_closed_database_is_told_or_harmless(void **state)
 static void any_bit_of_the_log_of_a_dead_process_costs_its_last_group_at_most(void **state)
 {
     (void)state;
-    database_make(false);
+    database_make(false, NO_MOMENT);
     sweep("wal", 503);
     sweep("tail", 211);
     printf("%llu flips of the log of a process that died\n", (unsigned long long)scene.tally.flips);
     database_end();
+}
+
+/* ---- other damages ---- */
+
+static struct io_file *file_open(const char *path)
+{
+    struct io_file *file;
+
+    check_ok(io_file_open(scene.world.options.io, path, IO_CREATE, &file));
+    return file;
+}
+
+static void file_cut(const struct damage *damage, const char *path)
+{
+    struct io_file *file = file_open(path);
+
+    check_ok(io_file_truncate(file, damage->at));
+    io_file_close(file);
+}
+
+static void bytes_append(const struct damage *damage, const char *path)
+{
+    struct io_file *file = file_open(path);
+
+    check_ok(io_file_write(file, damage->content->bytes, damage->at, damage->file->size));
+    io_file_close(file);
+}
+
+static void file_replace(const struct damage *damage, const char *path)
+{
+    struct io_file *file = file_open(path);
+
+    check_ok(io_file_truncate(file, damage->content->size));
+    check_ok(io_file_write(file, damage->content->bytes, damage->content->size, 0));
+    io_file_close(file);
+}
+
+static void file_delete(const struct damage *damage, const char *path)
+{
+    (void)damage;
+    check_ok(io_remove(scene.world.options.io, path));
+}
+
+static void tally_print(const char *what)
+{
+    const struct tally *tally = &scene.tally;
+
+    printf("%s: %llu: %llu opens refused, %llu with failed reads, %llu harmless, %llu took the "
+           "last group\n", what, (unsigned long long)tally->flips,
+           (unsigned long long)tally->refused_opens, (unsigned long long)tally->failed_reads,
+           (unsigned long long)tally->harmless, (unsigned long long)tally->lost_last_group);
+}
+
+static void files_cut_at_any_sector_are_told_or_harmless(void **state)
+{
+    uint64_t stride = test_is_long() ? 1 : sweep_of(13, 130);
+
+    (void)state;
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        database_make(is_closed, NO_MOMENT);
+        for (uint32_t i = 0; i < scene.file_count; i++) {
+            const struct file *file = &scene.files[i];
+
+            for (uint64_t n = seed_under_test % stride; n * SECTOR < file->size; n += stride)
+                damage_judge(&(struct damage){ .file = file, .make = file_cut, .at = n * SECTOR },
+                             "cut at byte");
+            damage_judge(&(struct damage){ .file = file, .make = file_cut, .at = file->size - 1 },
+                         "cut at byte");
+        }
+        tally_print(is_closed ? "cuts, closed" : "cuts, of a dead process");
+        database_end();
+    }
+}
+
+static void what_is_appended_is_told_or_harmless(void **state)
+{
+    static const uint64_t sizes[] = { 1, SECTOR, PAGE, 16 * PAGE };
+
+    (void)state;
+    database_make(false, NO_MOMENT);
+    for (uint32_t i = 0; i < scene.file_count; i++)
+        for (uint32_t k = 0; k < scene.file_count; k++)
+            for (uint32_t n = 0; n < 4; n++)
+                if (sizes[n] <= scene.files[k].size)
+                    damage_judge(&(struct damage){ .file = &scene.files[i], .make = bytes_append,
+                                                   .at = sizes[n], .content = &scene.files[k] },
+                                 "appended to, bytes");
+    tally_print("appended to");
+    database_end();
+}
+
+static void deleted_and_exchanged_files_are_told_or_harmless(void **state)
+{
+    (void)state;
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        database_make(is_closed, NO_MOMENT);
+        for (uint32_t i = 0; i < scene.file_count; i++) {
+            damage_judge(&(struct damage){ .file = &scene.files[i], .make = file_delete },
+                         "deleted");
+            for (uint32_t k = 0; k < scene.file_count; k++)
+                if (k != i)
+                    damage_judge(&(struct damage){ .file = &scene.files[i], .make = file_replace,
+                                                   .at = k, .content = &scene.files[k] },
+                                 "replaced by file");
+        }
+        tally_print(is_closed ? "deleted or replaced, closed" : "deleted or replaced, dead");
+        database_end();
+    }
+}
+
+static void older_versions_of_a_file_are_told_or_harmless(void **state)
+{
+    (void)state;
+    for (int is_closed = 0; is_closed < 2; is_closed++)
+        for (enum moment moment = AFTER_COMPACTION; moment < MOMENT_COUNT; moment++) {
+            database_make(is_closed, moment);
+            for (uint32_t i = 0; i < scene.file_count; i++)
+                for (uint32_t k = 0; k < scene.older_count; k++)
+                    if (strcmp(scene.files[i].path, scene.older[k].path) == 0
+                        && (scene.files[i].size != scene.older[k].size
+                            || memcmp(scene.files[i].bytes, scene.older[k].bytes,
+                                      scene.files[i].size) != 0))
+                        damage_judge(&(struct damage){ .file = &scene.files[i],
+                                                       .make = file_replace, .at = moment,
+                                                       .content = &scene.older[k] },
+                                     "as it was at moment");
+            tally_print(is_closed ? "older versions, closed" : "older versions, dead");
+            database_end();
+        }
 }
 
 /* A hang or an assertion says which flip it was. */
@@ -409,6 +602,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bit_of_a_closed_database_is_told_or_harmless),
         cmocka_unit_test(any_bit_of_the_log_of_a_dead_process_costs_its_last_group_at_most),
+        cmocka_unit_test(files_cut_at_any_sector_are_told_or_harmless),
+        cmocka_unit_test(what_is_appended_is_told_or_harmless),
+        cmocka_unit_test(deleted_and_exchanged_files_are_told_or_harmless),
+        cmocka_unit_test(older_versions_of_a_file_are_told_or_harmless),
     };
 
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -100,37 +100,10 @@ struct ab_judgement ab_judge(const double *candidate, const double *canary, uint
     return judgement;
 }
 
-static double t_of(const double *values, size_t split, size_t count, double *share)
+double median_of(double *values, size_t count)
 {
-    double sums[2] = { 0 }, squares[2] = { 0 }, means[2], error = 0;
-    size_t sizes[2] = { split, count - split };
-
-    for (size_t i = 0; i < count; i++)
-        sums[i >= split] += values[i];
-    for (size_t side = 0; side < 2; side++)
-        means[side] = sums[side] / (double)sizes[side];
-    for (size_t i = 0; i < count; i++) {
-        double off = values[i] - means[i >= split];
-        squares[i >= split] += off * off;
-    }
-    for (size_t side = 0; side < 2; side++)
-        error += squares[side] / (double)(sizes[side] - 1) / (double)sizes[side];
-    *share = means[0] != 0 ? fabs(means[1] / means[0] - 1) : 0;
-    return fabs(means[1] - means[0]) / sqrt(error + 1e-30);
-}
-
-size_t change_point(const double *values, size_t count, double least_share)
-{
-    double best = 4;
-    size_t place = 0;
-
-    for (size_t split = 3; count >= 6 && split + 3 <= count; split++) {
-        double share, t = t_of(values, split, count, &share);
-
-        if (t > best && share >= least_share) {
-            best = t;
-            place = split;
-        }
-    }
-    return place;
+    if (count == 0)
+        return 0;
+    qsort(values, count, sizeof *values, by_size);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }

@@ -1,8 +1,8 @@
 /*
- * statistics.h: paired comparisons and changes in a history, as pure functions.
+ * statistics.h: paired comparisons, as pure functions; steps in a history are in change.h.
  *
  * Sources   Hodges and Lehmann 1963 (the shift and its interval), Wilcoxon 1945 (signed ranks),
- *           Pocock-like split of alpha over looks, Welch's t for changes in a history.
+ *           Pocock-like split of alpha over looks.
  */
 #pragma once
 
@@ -38,9 +38,5 @@ struct ab_judgement {
 struct ab_judgement ab_judge(const double *candidate, const double *canary, uint32_t look,
                              double gate);
 
-/*
- * The place of the clearest change of mean in values (the first index behind it), 0: none with
- * |t| above 4 (p about 0.001 for what a history has), at least 3 values on each side and the least
- * share between the means.
- */
-size_t change_point(const double *values, size_t count, double least_share);
+/* Sorts the values; 0 of none. */
+double median_of(double *values, size_t count);

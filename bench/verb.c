@@ -17,6 +17,7 @@ static const struct bench_verb verbs[] = {
     { "report", "one HTML page from a result, or from two overlaid", verb_report },
     { "compare", "two results side by side", verb_compare },
     { "repeat", "the command that makes a result again", verb_repeat },
+    { "history", "results over time: where do they step to another level?", verb_history },
     { "merge", "histogram logs of several processes as one", verb_merge },
 };
 

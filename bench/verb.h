@@ -33,4 +33,5 @@ int verb_report(int argc, char **argv);
 int verb_compare(int argc, char **argv);
 int verb_versus(int argc, char **argv);
 int verb_repeat(int argc, char **argv);
+int verb_history(int argc, char **argv);
 int verb_merge(int argc, char **argv);

@@ -128,13 +128,6 @@ enum kiwi_status versus_add(struct versus *versus, uint32_t round, uint32_t engi
     return KIWI_OK;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double one = *(const double *)a, two = *(const double *)b;
-
-    return one < two ? -1 : one > two;
-}
-
 double versus_median(const struct versus *versus, uint32_t phase, uint32_t row, uint32_t engine)
 {
     const double *rounds = versus->phases[phase].cells[row][engine].rounds;
@@ -144,10 +137,7 @@ double versus_median(const struct versus *versus, uint32_t phase, uint32_t row, 
     for (uint32_t i = 0; i < versus->round_count; i++)
         if (rounds[i] > 0)
             sorted[count++] = rounds[i];
-    if (count == 0)
-        return 0;
-    qsort(sorted, count, sizeof *sorted, by_size);
-    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
+    return median_of(sorted, count);
 }
 
 bool versus_has_row(const struct versus *versus, uint32_t phase, uint32_t row)

@@ -107,28 +107,12 @@ static void a_machine_that_moves_by_itself_is_unstable(void **state)
     assert_int_equal(ab_judge(still, still, 0, 0.03).verdict, AB_PASS);
 }
 
-static void a_step_in_a_history_is_found_where_it_is(void **state)
-{
-    double values[30];
-
-    (void)state;
-    random_state = 11;
-    for (int i = 0; i < 30; i++)
-        values[i] = 100 + random_normal(1) + (i >= 18 ? 8 : 0);
-    assert_int_equal(change_point(values, 30, 0.03), 18);
-    for (int i = 0; i < 30; i++)
-        values[i] = 100 + random_normal(1);
-    assert_int_equal(change_point(values, 30, 0.03), 0);
-    assert_int_equal(change_point(values, 5, 0.03), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shifts_of_small_samples_are_known),
         cmocka_unit_test(false_alarms_are_rare_and_slowdowns_are_found),
         cmocka_unit_test(a_machine_that_moves_by_itself_is_unstable),
-        cmocka_unit_test(a_step_in_a_history_is_found_where_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -556,6 +556,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     struct phase_result *result = watch->result;
     struct usage         before, after;
     uint64_t             start_ticks, end_ticks = 0;
+    struct stillness_watch *stillness;
 
     result->warm_seconds = (double)(clock_monotonic_ns() - warm_start_ns) / 1e9;
     for (uint32_t i = 0; i < crew->count; i++)
@@ -563,6 +564,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     skew_clear(&crew->skew);
     stats_restart(crew);
     usage_peak_reset();
+    stillness_begin(&stillness);
     usage_read(&before);
     watch->usage_before = before;
     watch->start_ns = watch->rate_ns = clock_monotonic_ns();
@@ -572,6 +574,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     announce(crew, &crew->gate_seen, atomic_load(&crew->phase_seen));
     watch_until(watch, &crew->done_count, "");
     usage_read(&after);
+    stillness_end(stillness, &result->stillness);
     for (uint32_t i = 0; i < crew->count; i++)
         end_ticks = max_u64(end_ticks, atomic_load(&crew->members[i].worker.end_ticks));
     result->seconds = (double)clock_ns(end_ticks - start_ticks) / 1e9;

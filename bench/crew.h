@@ -9,6 +9,7 @@
 
 #include "bench/measure.h"
 #include "bench/series.h"
+#include "bench/stillness.h"
 #include "bench/worker.h"
 
 struct crew;
@@ -34,6 +35,7 @@ struct phase_result {
     struct recorder    totals;
     struct usage       usage;            /* of the measured part */
     struct usage       usage_drained;    /* with the drain */
+    struct stillness   stillness;        /* of the machine, in the measured part */
     bool               has_stats;
     struct kiwi_stats *stats;            /* at the end; owned */
     struct kiwi_stats *stats_drained;    /* after the drain; owned */

@@ -35,7 +35,7 @@ static bool line_read(const char *path, char *text, size_t bytes)
 static void label_read(const char *path, const char *label, char *text, size_t bytes)
 {
     FILE *file = fopen(path, "re");
-    char  line[1024];
+    char  line[4096];
 
     text[0] = 0;
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
@@ -65,9 +65,38 @@ static void mount_read(struct machine *machine, dev_t device)
         if (strstr(line, wanted) == NULL || dash == NULL)
             continue;
         sscanf(dash, " - %31s %*s %159s", machine->file_system, machine->mount_options);
+        sscanf(line, "%*s %*s %*s %*s %127s %95s", machine->mount_point, machine->mount_flags);
     }
     if (file != NULL)
         fclose(file);
+}
+
+/* "none [mq-deadline] kyber": the one in brackets. */
+static void scheduler_read(const char *path, struct machine *machine)
+{
+    char  line[128];
+    char *start = line;
+
+    if (!line_read(path, line, sizeof line))
+        return;
+    if (strchr(line, '[') != NULL)
+        start = strchr(line, '[') + 1;
+    start[strcspn(start, "]")] = 0;
+    snprintf(machine->scheduler, sizeof machine->scheduler, "%.31s", start);
+}
+
+/* Who made the machine, when it is none of metal. */
+static void virtualization_read(struct machine *machine)
+{
+    char maker[40], product[40];
+
+    if (strstr(machine->cpu_flags, "hypervisor") == NULL)
+        return;
+    line_read("/sys/class/dmi/id/sys_vendor", maker, sizeof maker);
+    line_read("/sys/class/dmi/id/product_name", product, sizeof product);
+    snprintf(machine->virtualization, sizeof machine->virtualization, "virtual machine%s%s%s%s",
+             maker[0] != 0 || product[0] != 0 ? ": " : "", maker,
+             maker[0] != 0 && product[0] != 0 ? " " : "", product);
 }
 
 static void device_read(struct machine *machine, const char *directory)
@@ -91,6 +120,8 @@ static void device_read(struct machine *machine, const char *directory)
         line_read(below, model, sizeof model);
         snprintf(below, sizeof below, "%s/queue/write_cache", resolved);
         line_read(below, cache, sizeof cache);
+        snprintf(below, sizeof below, "%s/queue/scheduler", resolved);
+        scheduler_read(below, machine);
         slash = strrchr(resolved, '/');
         if (model[0] != 0 || cache[0] != 0 || slash == NULL || length < 2)
             snprintf(machine->device, sizeof machine->device, "%.20s%s%.20s%s%.20s",
@@ -116,15 +147,13 @@ static void fingerprint_set(struct machine *machine)
 void machine_read(struct machine *machine, const char *directory)
 {
     struct utsname system;
-    char           flags[4096];
     long           pages = sysconf(_SC_PHYS_PAGES), cores = sysconf(_SC_NPROCESSORS_ONLN);
     long           cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
 
     memset(machine, 0, sizeof *machine);
     label_read("/proc/cpuinfo", "model name", machine->cpu, sizeof machine->cpu);
-    label_read("/proc/cpuinfo", "flags", flags, sizeof flags);
-    snprintf(machine->virtualization, sizeof machine->virtualization, "%s",
-             strstr(flags, "hypervisor") != NULL ? "virtual machine" : "none seen");
+    label_read("/proc/cpuinfo", "flags", machine->cpu_flags, sizeof machine->cpu_flags);
+    virtualization_read(machine);
     line_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", machine->governor,
               sizeof machine->governor);
     machine->cores = cores > 0 ? (uint32_t)cores : 0;
@@ -142,14 +171,33 @@ void machine_read(struct machine *machine, const char *directory)
 
 json_t *machine_json(const struct machine *machine)
 {
-    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f}",
-                     "fingerprint", machine->fingerprint, "cpu", machine->cpu, "cores",
-                     (int)machine->cores, "memory_bytes", (json_int_t)machine->memory_bytes,
-                     "last_level_cache_bytes", (json_int_t)machine->cache_bytes, "kernel",
-                     machine->kernel, "libc", machine->libc, "file_system", machine->file_system,
-                     "mount_options", machine->mount_options, "device", machine->device, "governor",
-                     machine->governor, "virtualization", machine->virtualization,
-                     "load_average_before", machine->load_average);
+    const struct {
+        const char *name, *text;
+    } texts[] = {
+        { "fingerprint", machine->fingerprint },
+        { "cpu", machine->cpu },
+        { "cpu_flags", machine->cpu_flags },
+        { "kernel", machine->kernel },
+        { "libc", machine->libc },
+        { "file_system", machine->file_system },
+        { "mount_point", machine->mount_point },
+        { "mount_flags", machine->mount_flags },
+        { "mount_options", machine->mount_options },
+        { "device", machine->device },
+        { "device_scheduler", machine->scheduler },
+        { "governor", machine->governor },
+        { "virtualization", machine->virtualization },
+    };
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+        json_object_set_new(object, texts[i].name, json_string(texts[i].text));
+    json_object_set_new(object, "cores", json_integer(machine->cores));
+    json_object_set_new(object, "memory_bytes", json_integer((json_int_t)machine->memory_bytes));
+    json_object_set_new(object, "last_level_cache_bytes",
+                        json_integer((json_int_t)machine->cache_bytes));
+    json_object_set_new(object, "load_average_before", json_real(machine->load_average));
+    return object;
 }
 
 json_t *build_json(void)
@@ -170,4 +218,28 @@ const char *build_commit(void)
 const char *build_version(void)
 {
     return BUILD_VERSION;
+}
+
+const char *build_description(void)
+{
+    return BUILD_COMPILER ", " BUILD_TYPE ", " BUILD_FLAGS;
+}
+
+const char *machine_features(const struct machine *machine, char *text, size_t bytes)
+{
+    static const char *const names[] = { "sse4_2", "aes", "bmi2", "avx2", "sha_ni", "avx512f" };
+    size_t length = 0;
+
+    text[0] = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        const size_t own = strlen(names[i]);
+        const char  *at = strstr(machine->cpu_flags, names[i]);
+
+        while (at != NULL && at[own] != 0 && at[own] != ' ')
+            at = strstr(at + 1, names[i]);
+        if (at != NULL && length + own + 2 < bytes)
+            length += (size_t)snprintf(text + length, bytes - length, "%s%s",
+                                       length > 0 ? " " : "", names[i]);
+    }
+    return text;
 }

@@ -8,7 +8,11 @@
 
 struct machine {
     char     cpu[128], kernel[128], libc[32], file_system[32], mount_options[160], device[64];
-    char     governor[32], virtualization[32];
+    char     mount_point[128], mount_flags[96];  /* mount_options are the file system's own */
+    char     scheduler[32];                      /* of the device's queue */
+    char     governor[32];
+    char     virtualization[112];               /* "" on bare metal, as far as can be seen */
+    char     cpu_flags[2048];                    /* all that the kernel names */
     uint32_t cores;
     uint64_t memory_bytes, cache_bytes;
     double   load_average;
@@ -22,3 +26,7 @@ json_t *build_json(void);
 /* The commit the build was made from, 8 letters, or "unknown". */
 const char *build_commit(void);
 const char *build_version(void);
+/* Compiler, type and flags, for people. */
+const char *build_description(void);
+/* Of the processor's flags those that code like ours is compiled for, "avx2 sha_ni". */
+const char *machine_features(const struct machine *machine, char *text, size_t bytes);

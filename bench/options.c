@@ -16,7 +16,8 @@ enum flag_id {
     FLAG_DURABILITY, FLAG_LOAD_DURABILITY, FLAG_MEMORY, FLAG_DIR, FLAG_RESULTS, FLAG_SUITE,
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
     FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP, FLAG_IO_BACKEND,
-    FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
+    FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
+    FLAG_PROBE, FLAG_NO_PROBE, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
 };
 
 struct flag {
@@ -50,6 +51,8 @@ static const struct flag flags[] = {
     { FLAG_TARGET, "target", "RATE", "open loop: operations a second over all threads" },
     { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, with --target" },
     { FLAG_NO_VERIFY, "no-verify", NULL, "do not check what reads return" },
+    { FLAG_PROBE, "probe", NULL, "probe the device (3 s), though one of today is kept" },
+    { FLAG_NO_PROBE, "no-probe", NULL, "do not probe the device" },
     { FLAG_KILL_CHECK, "kill-check", NULL, "first kill the engine under load: is all kept?" },
     { FLAG_KILL_ROUNDS, "kill-rounds", "N", "kills, each after up to 1 s of load (3)" },
     { FLAG_KILL_SEED, "kill-seed", "N", "seed of their moments (new each time, printed)" },
@@ -337,6 +340,12 @@ static enum kiwi_status engine_option(struct bench_options *options, int id, con
 static enum kiwi_status option_set(struct bench_options *options, int id, const char *text)
 {
     switch (id) {
+    case FLAG_PROBE:
+        options->probe = BENCH_PROBE_FRESH;
+        return KIWI_OK;
+    case FLAG_NO_PROBE:
+        options->probe = BENCH_PROBE_NONE;
+        return KIWI_OK;
     case FLAG_KILL_CHECK:
         options->is_kill_checking = true;
         return KIWI_OK;

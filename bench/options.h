@@ -10,6 +10,12 @@
 
 #define BENCH_FILE_COUNT_MAX 32u
 
+enum bench_probe {
+    BENCH_PROBE_KEPT = 0,   /* one a day and boot */
+    BENCH_PROBE_FRESH,
+    BENCH_PROBE_NONE,
+};
+
 struct bench_options {
     const char          *files[BENCH_FILE_COUNT_MAX];   /* borrowed from argv, as all texts here */
     uint32_t             file_count;
@@ -36,6 +42,7 @@ struct bench_options {
     bool                 is_constant;            /* arrivals one every 1/target; else Poisson */
     bool                 is_verifying;
     bool                 has_no_statistics;
+    enum bench_probe     probe;
     bool                 is_kill_checking;
     uint32_t             kill_rounds;
     uint64_t             kill_seed;

@@ -27,6 +27,10 @@ double phase_space_amplification(const struct suite_phase *phase);
 /* "record cache", "memtable", "L0", "nothing" */
 const char *answer_name(uint32_t answer);
 
+json_t *stillness_json(const struct stillness *stillness);
+/* One line, none when nobody watched. */
+void stillness_line(FILE *stream, const struct stillness *stillness);
+
 void report_header(FILE *stream, const struct suite *suite);
 void report_phase(FILE *stream, const struct suite *suite, const struct suite_phase *phase);
 void report_summary(FILE *stream, const struct suite *suite, const char *folder,

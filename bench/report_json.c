@@ -265,6 +265,8 @@ static json_t *phase_json(const struct suite_phase *phase)
     put(object, "usage", usage_json(&result->usage, result->seconds));
     put(object, "usage_with_drain",
         usage_json(&result->usage_drained, result->seconds + result->drain_seconds));
+    if (result->stillness.was_watched)
+        put(object, "standstills", stillness_json(&result->stillness));
     put(object, "user_bytes", integer(phase->user_bytes));
     put(object, "live_bytes", integer(phase->live_bytes));
     put(object, "folder_bytes", integer(phase->folder_bytes));
@@ -385,6 +387,8 @@ json_t *report_json(const struct suite *suite, const char *id, const char *comma
                   suite->io_backend, "io_features", suite->io_features));
     put(object, "build", build_json());
     put(object, "machine", machine_json(&suite->machine));
+    if (suite->probe.was_made)
+        put(object, "device_probe", probe_json(&suite->probe));
     put(object, "settings", settings_json(suite));
     put(object, "workloads", properties_json(suite->plan));
     put(object, "open_seconds", json_real(suite->open_seconds));

@@ -111,19 +111,53 @@ double phase_space_amplification(const struct suite_phase *phase)
                  (double)(stats->live_bytes > 0 ? stats->live_bytes : phase->live_bytes));
 }
 
+/* What the device can do, for who reads the numbers below. */
+static void probe_lines(FILE *stream, const struct suite *suite)
+{
+    const struct device_probe *probe = &suite->probe;
+    const struct probe_figures *sync = &probe->parts[PROBE_SYNC];
+    char                        rates[5][24], times[4][24];
+
+    if (!probe->was_made) {
+        if (suite->probe_text[0] != 0)
+            fprintf(stream, "device    not probed: %s\n", suite->probe_text);
+        return;
+    }
+    fprintf(stream,
+            "device    write %s/s, read %s/s in order; 4 KiB synced p50 %s, p99 %s (%s/s);\n"
+            "          random reads %s/s (p50 %s), 64 at once %s/s (p50 %s)%s\n",
+            bytes_text((uint64_t)probe->parts[PROBE_WRITE].bytes_per_second, rates[0],
+                       sizeof rates[0]),
+            bytes_text((uint64_t)probe->parts[PROBE_READ].bytes_per_second, rates[1],
+                       sizeof rates[1]),
+            duration_text(sync->p50_ns, times[0], sizeof times[0]),
+            duration_text(sync->p99_ns, times[1], sizeof times[1]),
+            rate_text(sync->per_second, rates[2], sizeof rates[2]),
+            rate_text(probe->parts[PROBE_RANDOM_READ].per_second, rates[3], sizeof rates[3]),
+            duration_text(probe->parts[PROBE_RANDOM_READ].p50_ns, times[2], sizeof times[2]),
+            rate_text(probe->parts[PROBE_DEEP_READ].per_second, rates[4], sizeof rates[4]),
+            duration_text(probe->parts[PROBE_DEEP_READ].p50_ns, times[3], sizeof times[3]),
+            probe->is_direct ? "" : ", through the page cache");
+}
+
 void report_header(FILE *stream, const struct suite *suite)
 {
     const struct bench_options *options = suite->options;
     const struct machine       *machine = &suite->machine;
-    char                        memory[32], limit[32];
+    char                        memory[32], limit[32], features[96];
 
     fprintf(stream, "kiwidb %s (%s)  engine %s  suite %s  seed %" PRIu64 "\n", build_version(),
             build_commit(), suite->class->name, suite->plan->suite, suite->plan->seed);
-    fprintf(stream, "machine   %s, %u cores, %s, %s, %s on %s%s\n", machine->cpu, machine->cores,
+    fprintf(stream, "machine   %s, %u cores, %s, %s%s%s\n", machine->cpu, machine->cores,
             bytes_text(machine->memory_bytes, memory, sizeof memory), machine->kernel,
-            machine->file_system[0] != 0 ? machine->file_system : "?",
+            machine->virtualization[0] != 0 ? ", " : "", machine->virtualization);
+    fprintf(stream, "disk      %s (%s) on %s%s%s\n",
+            machine->file_system[0] != 0 ? machine->file_system : "?", machine->mount_flags,
             machine->device[0] != 0 ? machine->device : "an unknown device",
-            strcmp(machine->virtualization, "virtual machine") == 0 ? ", virtual" : "");
+            machine->scheduler[0] != 0 ? ", scheduler " : "", machine->scheduler);
+    fprintf(stream, "build     %.60s; processor has %s\n", build_description(),
+            machine_features(machine, features, sizeof features));
+    probe_lines(stream, suite);
     fprintf(stream, "client    %s, %u threads x %u outstanding, memory %s, load %s%s%s\n",
             model_name(options->model), suite->plan->thread_count, suite->plan->depth,
             bytes_text(options->memory_bytes, limit, sizeof limit),
@@ -357,6 +391,7 @@ void report_phase(FILE *stream, const struct suite *suite, const struct suite_ph
         engine_lines(stream, phase);
     }
     usage_line(stream, phase);
+    stillness_line(stream, &result->stillness);
     if (result->totals.missing + result->totals.wrong > 0)
         fprintf(stream, "WRONG: %" PRIu64 " reads found nothing, %" PRIu64 " found wrong values\n",
                 result->totals.missing, result->totals.wrong);

@@ -286,6 +286,22 @@ static enum kiwi_status dataset_run(struct suite *suite, uint32_t *at)
     return status != KIWI_OK ? status : close_status;
 }
 
+/* A run without it is still a run. Engines that keep nothing need no device. */
+static void device_probe(struct suite *suite)
+{
+    char             path[PATH_MAX];
+    enum kiwi_status status;
+
+    if (suite->options->probe == BENCH_PROBE_NONE || !suite->class->keeps_data)
+        return;
+    data_folder_path(suite->options->directory, path, sizeof path);
+    status = folder_make(path);
+    if (status == KIWI_OK)
+        status = probe_recall(path, suite->options->probe == BENCH_PROBE_FRESH, 1, &suite->probe);
+    if (status != KIWI_OK)
+        snprintf(suite->probe_text, sizeof suite->probe_text, "%.199s", fail_text());
+}
+
 enum kiwi_status suite_run(struct suite *suite)
 {
     uint64_t         start = clock_monotonic_ns();
@@ -295,6 +311,7 @@ enum kiwi_status suite_run(struct suite *suite)
     TRY(data_folder_claim(suite->options->directory));
     machine_read(&suite->machine, suite->options->directory);
     utc_write(suite->start, sizeof suite->start, false);
+    device_probe(suite);
     if (suite->options->is_kill_checking)
         status = suite_kill_check(suite);
     while (at < suite->plan->count && status == KIWI_OK && !is_over(suite))

@@ -7,6 +7,7 @@
 #include "bench/kill.h"
 #include "bench/machine.h"
 #include "bench/plan.h"
+#include "bench/probe.h"
 
 #define SUITE_PHASE_COUNT_MAX 96u
 
@@ -46,6 +47,8 @@ struct suite {
     bool               is_partial;
     char               start[32], end[32];   /* UTC */
     struct machine     machine;
+    struct device_probe probe;
+    char               probe_text[200];      /* why there is none */
     double             wall_seconds;
 };
 

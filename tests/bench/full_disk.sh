@@ -20,7 +20,7 @@ full() {
     shift
     rm -rf results
     unshare --mount --map-root-user sh -c 'mount -t tmpfs -o size="$1" tmpfs disk && shift && exec "$@"' sh "$size" \
-        timeout -s KILL 100 "$program" bench "$workloads/workloada" --threads 2 --shards 2 --records 2M --memory 32MiB \
+        timeout -s KILL 100 "$program" bench "$workloads/workloada" --no-probe --threads 2 --shards 2 --records 2M --memory 32MiB \
         --durability process --dir disk/data --results results -q "$@" >out 2>err || code=$?
     if [ "$code" -ne 3 ] || ! grep -q 'disk/data/.*No space left on device' err || ! grep -q '^PARTIAL' out \
         || ! grep -q '"verdict": "partial"' results/*/run.json || grep -q '\.c:.*\.c:' out err; then

@@ -9,7 +9,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 run() {
     "$program" bench "$workloads/workloada" --records 20k --ops 60k --threads 1 --shards 1 \
-        --io-backend posix --durability memory --memory 32MiB --dir data -q "$@" >out
+        --io-backend posix --durability memory --memory 32MiB --dir data --no-probe -q "$@" >out
     ls -d "$results"/* | tail -n 1
 }
 results=r1 a=$(run --results r1)

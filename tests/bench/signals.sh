@@ -18,7 +18,7 @@ ended() {
     local signal=$1 wanted=$2 client=$3 phase=$4 code=0 line='' records=5k
     [ "$phase" = run ] || records=900M
     rm -rf out err results
-    exec 3< <(exec "$program" bench "$workloads/workloada" --client "$client" --threads 2 --shards 2 \
+    exec 3< <(exec "$program" bench "$workloads/workloada" --no-probe --client "$client" --threads 2 --shards 2 \
         --records "$records" --ops 900G --warm-up 0 --memory 32MiB --durability process --dir data \
         --results results -q 2>err)
     bench=$!

@@ -619,6 +619,7 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
     result->kind = options->task.kind;
     result->operations_wanted = options->task.operations;
     result->target = options->task.target;
+    result->is_poisson = options->task.is_poisson;
     result->warm_operations = options->task.warm_operations;
     memset(&crew->state, 0, sizeof crew->state);
     crew->state.task = options->task;

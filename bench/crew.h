@@ -32,6 +32,7 @@ struct phase_result {
     uint64_t           warm_operations;
     uint64_t           operations_wanted;
     double             target;           /* operations a second; 0: closed loop */
+    bool               is_poisson;       /* how they arrived */
     struct recorder    totals;
     struct usage       usage;            /* of the measured part */
     struct usage       usage_drained;    /* with the drain */

@@ -15,8 +15,8 @@ enum flag_id {
     FLAG_PRESET = 256, FLAG_ENGINE, FLAG_CLIENT, FLAG_THREADS, FLAG_DEPTH, FLAG_SHARDS,
     FLAG_DURABILITY, FLAG_LOAD_DURABILITY, FLAG_MEMORY, FLAG_DIR, FLAG_RESULTS, FLAG_SUITE,
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
-    FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP, FLAG_IO_BACKEND,
-    FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
+    FLAG_RATE, FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP,
+    FLAG_IO_BACKEND, FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
     FLAG_PROBE, FLAG_NO_PROBE, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
 };
 
@@ -48,8 +48,9 @@ static const struct flag flags[] = {
     { FLAG_WARM_UP, "warm-up", "SHARE", "operations before measuring (0.1 of them)" },
     { FLAG_DRAIN, "drain", "TIME", "longest wait for background work (60s)" },
     { FLAG_SECONDS, "seconds", "TIME", "ends each phase after this time" },
-    { FLAG_TARGET, "target", "RATE", "open loop: operations a second over all threads" },
-    { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, with --target" },
+    { FLAG_RATE, "rate", "N", "open loop: operations a second over all threads" },
+    { FLAG_TARGET, "target", "N", "the same under YCSB's name" },
+    { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, with --rate" },
     { FLAG_NO_VERIFY, "no-verify", NULL, "do not check what reads return" },
     { FLAG_PROBE, "probe", NULL, "probe the device (3 s), though one of today is kept" },
     { FLAG_NO_PROBE, "no-probe", NULL, "do not probe the device" },
@@ -72,7 +73,7 @@ void bench_help(FILE *stream)
           "  kiwidb bench workloads/workloada --records 1M --ops 2M\n"
           "  kiwidb bench workload[a-f] --client blocking --threads 8 --durability durable\n"
           "  kiwidb bench workloadc --engine null            what the driver costs\n"
-          "  kiwidb bench workloadb --target 50000 --json > run.json\n\n"
+          "  kiwidb bench workloadb --rate 50k --json > run.json\n\n"
           "usage: kiwidb bench [options] FILE...\n\n",
           stream);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
@@ -287,8 +288,9 @@ static enum kiwi_status workload_option(struct bench_options *options, int id, c
         if (!(options->warm_share >= 0 && options->warm_share <= 10))
             return FAIL(KIWI_INVALID, "--warm-up %.40s is outside 0 to 10", text);
         return KIWI_OK;
+    case FLAG_RATE:
     case FLAG_TARGET:
-        TRY(number_parse("target", text, 1, 1000000000u, &number));
+        TRY(number_parse(id == FLAG_RATE ? "rate" : "target", text, 1, 1000000000u, &number));
         options->target = (double)number;
         return KIWI_OK;
     case FLAG_ARRIVALS:

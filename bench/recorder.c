@@ -29,6 +29,8 @@ void recorder_add(struct recorder *target, const struct recorder *source)
         latency_add(&target->responses[i], &source->responses[i]);
     }
     latency_add(&target->lag, &source->lag);
+    target->late_driver_ns += __atomic_load_n(&source->late_driver_ns, __ATOMIC_RELAXED);
+    target->late_engine_ns += __atomic_load_n(&source->late_engine_ns, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < KIWI_STATUS_COUNT; i++)
         target->statuses[i] += __atomic_load_n(&source->statuses[i], __ATOMIC_RELAXED);
     target->operations += __atomic_load_n(&source->operations, __ATOMIC_RELAXED);
@@ -36,4 +38,20 @@ void recorder_add(struct recorder *target, const struct recorder *source)
     target->verified += __atomic_load_n(&source->verified, __ATOMIC_RELAXED);
     target->missing += __atomic_load_n(&source->missing, __ATOMIC_RELAXED);
     target->wrong += __atomic_load_n(&source->wrong, __ATOMIC_RELAXED);
+}
+
+void recorder_sum(const struct recorder *recorder, enum latency_clock clock,
+                  struct kiwi_latency *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    if (clock == CLOCK_LAG) {
+        latency_add(sum, &recorder->lag);
+        return;
+    }
+    for (uint32_t i = 0; i < OPERATION_COUNT; i++) {
+        if (clock == CLOCK_RESPONSE)
+            latency_add(sum, &recorder->responses[i]);
+        else if (i != OPERATION_UPDATE || recorder->latencies[OPERATION_MODIFY].count == 0)
+            latency_add(sum, &recorder->latencies[i]);
+    }
 }

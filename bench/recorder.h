@@ -20,6 +20,7 @@ struct recorder {
     struct kiwi_latency latencies[OPERATION_COUNT];       /* service */
     struct kiwi_latency responses[OPERATION_COUNT];       /* open loop only */
     struct kiwi_latency lag;                              /* open loop only */
+    uint64_t            late_driver_ns, late_engine_ns;   /* open loop only: bench/pace.h */
     uint64_t            statuses[KIWI_STATUS_COUNT];      /* how operations ended */
     uint64_t            operations;                       /* a read-modify-write is one */
     uint64_t            rows;                             /* of scans */
@@ -45,4 +46,8 @@ static inline void recorder_latency(struct kiwi_latency *latency, uint64_t ns)
 void recorder_clear(struct recorder *recorder);
 /* Adds what source has now to target, which nobody else touches. */
 void recorder_add(struct recorder *target, const struct recorder *source);
+/* All operations' latencies of one clock added up; an operation is counted once, but the read half
+ * of a read-modify-write also by itself. */
+void recorder_sum(const struct recorder *recorder, enum latency_clock clock,
+                  struct kiwi_latency *sum);
 void latency_add(struct kiwi_latency *target, const struct kiwi_latency *source);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "bench/pace.h"
 #include "bench/suite.h"
 
 #define REPORT_SCHEMA  "kiwi.bench.run"
@@ -18,8 +19,8 @@ const char *rate_text(double rate, char *text, size_t bytes);
 
 /* Device bytes per byte handed in; 0 when nothing was. is_drained: after background work. */
 double phase_write_amplification(const struct suite_phase *phase, bool is_drained);
-/* Open loop: fewer operations were done than were due. */
-bool phase_is_saturated(const struct suite_phase *phase);
+/* Open loop: what pace_judge needs of a phase. */
+struct pace phase_pace(const struct phase_result *result);
 /* Bytes written into a level per byte handed in. */
 double level_write_amplification(const struct suite_phase *phase, uint32_t level);
 /* Bytes in table files per byte of live data; 0 when unknown. */

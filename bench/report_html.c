@@ -82,6 +82,38 @@ static void cards_write(FILE *file, const struct story *story)
     fputs("</div>\n", file);
 }
 
+/* Phases whose rate was not kept, or whose operations were handed over late, and by whom. */
+static void warnings_write(FILE *file, const struct story *story)
+{
+    size_t  index;
+    json_t *phase;
+
+    json_array_foreach(story->result->phases, index, phase)
+    {
+        const char *who = result_text(phase, "bottleneck");
+        double      driver = result_number(phase, "late_driver_seconds");
+        double      engine = result_number(phase, "late_engine_seconds");
+        bool        is_driver = strcmp(who, "driver") == 0;
+        char        asked[32], done[32];
+
+        if (!is_driver && strcmp(who, "engine") != 0)
+            continue;
+        fprintf(file, "<p class=\"%s\">", is_driver ? "warning" : "remark");
+        html_text(file, result_text(phase, "name"));
+        fprintf(file, ": %s of %s operations a second were done. ",
+                chart_number(result_number(phase, "throughput_per_second"), CHART_PER_SECOND, done,
+                             sizeof done),
+                chart_number(result_number(phase, "target_per_second"), CHART_PER_SECOND, asked,
+                             sizeof asked));
+        if (is_driver)
+            fputs("The <b>driver</b> was the bottleneck, these latencies are not the engine's: ",
+                  file);
+        fprintf(file, "%.0f %% of the time that operations waited to be handed over, their client "
+                      "was with the %s.</p>\n",
+                100 * (is_driver ? driver : engine) / fmax(driver + engine, 1e-12), who);
+    }
+}
+
 static void header_write(FILE *file, const struct story *story, const struct story *other)
 {
     const json_t *document = story->result->document;
@@ -169,6 +201,7 @@ enum kiwi_status report_html_write(const char *path, const struct story *story,
     header_write(file, story, other);
     report_notes(file, story);
     cards_write(file, story);
+    warnings_write(file, story);
     fputs("<div class=\"charts\">\n", file);
     report_time_charts(file, story, other);
     report_engine_charts(file, story);

@@ -233,6 +233,7 @@ static json_t *skew_json(const struct skew_shares *skew)
 static json_t *phase_json(const struct suite_phase *phase)
 {
     const struct phase_result *result = &phase->result;
+    const struct pace          pace = phase_pace(result);
     json_t                    *object = json_object();
     char                       digest[20];
 
@@ -258,9 +259,13 @@ static json_t *phase_json(const struct suite_phase *phase)
     put(object, "drain_left_bytes", integer(result->drain_left_bytes));
     put(object, "latency", operations_json(result));
     put(object, "target_per_second", json_real(result->target));
-    put(object, "is_saturated", json_boolean(phase_is_saturated(phase)));
-    if (result->totals.lag.count > 0)
+    put(object, "is_saturated", json_boolean(pace_is_behind(&pace)));
+    if (result->totals.lag.count > 0) {
         put(object, "driver_lag", latency_json(&result->totals.lag));
+        put(object, "late_driver_seconds", json_real((double)pace.driver_ns / 1e9));
+        put(object, "late_engine_seconds", json_real((double)pace.engine_ns / 1e9));
+        put(object, "bottleneck", json_string(pace_verdict_name(pace_judge(&pace))));
+    }
     put(object, "statuses", errors_json(&result->totals));
     put(object, "usage", usage_json(&result->usage, result->seconds));
     put(object, "usage_with_drain",

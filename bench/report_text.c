@@ -81,12 +81,21 @@ double phase_write_amplification(const struct suite_phase *phase, bool is_draine
     return ratio((double)stats_written_bytes(stats), (double)stats->user_write_bytes);
 }
 
-bool phase_is_saturated(const struct suite_phase *phase)
+struct pace phase_pace(const struct phase_result *result)
 {
-    const struct phase_result *result = &phase->result;
+    struct kiwi_latency service;
 
-    return result->target > 0
-        && (double)result->totals.operations < 0.98 * result->target * result->seconds;
+    recorder_sum(&result->totals, CLOCK_SERVICE, &service);
+    return (struct pace){
+        .asked = result->target,
+        .achieved = ratio((double)result->totals.operations, result->seconds),
+        .seconds = result->seconds,
+        .is_poisson = result->is_poisson,
+        .lag_ns = kiwi_latency_percentile(&result->totals.lag, 0.99),
+        .service_ns = kiwi_latency_percentile(&service, 0.99),
+        .driver_ns = result->totals.late_driver_ns,
+        .engine_ns = result->totals.late_engine_ns,
+    };
 }
 
 double level_write_amplification(const struct suite_phase *phase, uint32_t level)
@@ -354,6 +363,38 @@ static void skew_line(FILE *stream, const struct phase_result *result)
                 skew->requests);
 }
 
+/* Whether the rate was kept, and who is to blame. */
+static void pace_lines(FILE *stream, const struct phase_result *result)
+{
+    const struct pace pace = phase_pace(result);
+    const bool        is_behind = pace_is_behind(&pace);
+    const double      share = 100 * pace_driver_share(&pace);
+    char              rate[16], lag[24];
+
+    fprintf(stream, "rate %s ops/s asked: %s, driver lag p99 %s\n",
+            rate_text(result->target, rate, sizeof rate),
+            is_behind ? "NOT MET: latencies are those of a queue that grows" : "met",
+            duration_text(pace.lag_ns, lag, sizeof lag));
+    switch (pace_judge(&pace)) {
+    case PACE_KEPT:
+        break;
+    case PACE_DRIVER:
+        fprintf(stream,
+                "WARNING the driver is the bottleneck: of the time that operations were late, the\n"
+                "        client threads were %.0f %% with the driver. %s are not the engine's:\n"
+                "        use a lower --rate, more cores, or fewer of other people's processes\n",
+                share, is_behind ? "Rate and response" : "Lag and response");
+        break;
+    case PACE_ENGINE:
+        fprintf(stream,
+                "%s: of the time that operations were late, the client threads were\n"
+                "        %.0f %% with the engine\n",
+                is_behind ? "the engine fell behind" : "operations waited for the engine",
+                100 - share);
+        break;
+    }
+}
+
 void report_phase(FILE *stream, const struct suite *suite, const struct suite_phase *phase)
 {
     const struct phase_result *result = &phase->result;
@@ -378,14 +419,8 @@ void report_phase(FILE *stream, const struct suite *suite, const struct suite_ph
             "mean", "p50", "p95", "p99", "p99.9", "p99.99", "max");
     operation_rows(stream, result, false);
     operation_rows(stream, result, true);
-    if (result->totals.lag.count > 0) {
-        char lag[24];
-        fprintf(stream, "target %s ops/s %s, driver lag p99 %s\n",
-                rate_text(result->target, rate, sizeof rate),
-                phase_is_saturated(phase) ? "NOT MET: latencies are those of a queue that grows"
-                                          : "met",
-                duration_text(kiwi_latency_percentile(&result->totals.lag, 0.99), lag, sizeof lag));
-    }
+    if (result->totals.lag.count > 0)
+        pace_lines(stream, result);
     if (result->has_stats && result->stats != NULL && result->stats_drained != NULL) {
         level_table(stream, phase);
         engine_lines(stream, phase);
@@ -410,13 +445,7 @@ static void summary_rows(FILE *stream, const struct suite *suite)
         const struct suite_phase *phase = &suite->phases[i];
         struct kiwi_latency       all;
 
-        memset(&all, 0, sizeof all);
-        for (uint32_t j = 0; j < OPERATION_COUNT; j++) {
-            /* The halves of a read-modify-write are in their own rows. */
-            if (phase->result.totals.latencies[OPERATION_MODIFY].count > 0 && j == OPERATION_UPDATE)
-                continue;
-            latency_add(&all, &phase->result.totals.latencies[j]);
-        }
+        recorder_sum(&phase->result.totals, CLOCK_SERVICE, &all);
         fprintf(stream, "%-20s %9s %9s %9s %9s %7.2f %7.2f %6.2fs%s\n", phase->result.name,
                 rate_text(ratio((double)phase->result.totals.operations, phase->result.seconds),
                           rate, sizeof rate),

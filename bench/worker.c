@@ -386,6 +386,27 @@ static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now
     return true;
 }
 
+/* Open loop: operations are handed over now, the first of which was due at due. Until now they were
+ * with the driver, except while the thread was in the engine. */
+static void late_in_driver(struct worker *worker, uint64_t due, uint64_t now)
+{
+    uint64_t since = max_u64(worker->returned, due);
+
+    if (now > since)
+        RECORDER_ADD(worker->recorder.late_driver_ns, clock_ns(now - since));
+}
+
+/* Open loop: the thread comes back from the engine, which it entered at start. With room the next
+ * operation could have been handed over as soon as it was due. */
+static void late_in_engine(struct worker *worker, uint64_t start, uint64_t now, bool has_room)
+{
+    uint64_t since = has_room ? max_u64(start, worker->due) : start;
+
+    if (now > since && worker->started < worker->quota)
+        RECORDER_ADD(worker->recorder.late_engine_ns, clock_ns(now - since));
+    worker->returned = now;
+}
+
 /* Open loop: the next operation's start, or later ones while none is due. */
 static bool is_due(struct worker *worker, struct slot *slot, uint64_t now)
 {
@@ -408,6 +429,7 @@ static void ready_fill(struct worker *worker)
 {
     uint64_t now = worker->interval > 0 ? clock_ticks() : 0;
 
+    worker->entered = now;
     while (worker->free_count > 0 && worker->started < worker->quota) {
         struct slot *slot = worker->free_slots[worker->free_count - 1];
 
@@ -419,6 +441,8 @@ static void ready_fill(struct worker *worker)
         }
         worker->free_count--;
         worker->started++;
+        if (worker->first_due == 0)
+            worker->first_due = slot->intended;
         worker->ready[worker->ready_count++] = &slot->op;
     }
 }
@@ -430,6 +454,9 @@ static void ready_submit(struct worker *worker)
 
     for (uint32_t i = 0; i < worker->ready_count; i++)
         container_of(worker->ready[i], struct slot, op)->start = now;
+    if (worker->interval > 0 && worker->first_due != 0)
+        late_in_driver(worker, worker->first_due, now);
+    worker->entered = now;
     status = worker->class->submit(worker->client, worker->ready, worker->ready_count);
     if (status == KIWI_BUSY)
         return; /* nothing was started: again after a poll */
@@ -444,6 +471,7 @@ static void ready_submit(struct worker *worker)
         worker->outstanding += worker->ready_count;
     }
     worker->ready_count = 0;
+    worker->first_due = 0;
 }
 
 static uint64_t poll_timeout(const struct worker *worker)
@@ -463,15 +491,23 @@ static void completion_loop(struct worker *worker)
     while (worker->started < worker->quota || worker->outstanding + worker->ready_count > 0) {
         size_t   count;
         uint64_t now;
+        bool     is_asleep;
 
         if (atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
             worker->quota = worker->started;
         ready_fill(worker);
         if (worker->ready_count > 0)
             ready_submit(worker);
+        /* A poll that waits for nothing is the driver's own sleep, unless an attached thread does
+         * the engine's work in it. */
+        is_asleep = worker->outstanding == 0
+                 && (worker->model != CLIENT_ATTACHED || !worker->class->keeps_data);
         count = worker->class->poll(worker->client, worker->done, worker->depth,
                                     poll_timeout(worker));
         now = clock_ticks();
+        if (worker->interval > 0 && !is_asleep)
+            late_in_engine(worker, worker->entered, now,
+                           worker->free_count > 0 && worker->ready_count == 0);
         worker->outstanding -= count;
         for (size_t i = 0; i < count; i++) {
             struct slot *slot = container_of(worker->done[i], struct slot, op);
@@ -484,15 +520,17 @@ static void completion_loop(struct worker *worker)
     }
 }
 
-/* Waits for the intended start of the next operation: sleeping while it is far, then spinning. */
-static void wait_until_due(struct worker *worker, struct slot *slot)
+/* Waits for the intended start of the next operation: sleeping while it is far, then spinning.
+ * False: the phase is stopping. */
+static bool wait_until_due(struct worker *worker, struct slot *slot)
 {
     for (;;) {
         uint64_t now = clock_ticks(), left;
 
-        if (is_due(worker, slot, now)
-            || atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
-            return;
+        if (is_due(worker, slot, now))
+            return true;
+        if (atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
+            return false;
         left = clock_ns(worker->due - now);
         if (left > 200000u) {
             struct timespec pause = { 0, (long)min_u64(left - 100000u, 10000000u) };
@@ -509,12 +547,14 @@ static void blocking_loop(struct worker *worker)
     while (worker->started < worker->quota) {
         if (atomic_load_explicit(&worker->state->is_stopping, memory_order_relaxed))
             break;
-        if (worker->interval > 0) {
-            wait_until_due(worker, slot);
-            stamp = clock_ticks();
-        }
+        if (worker->interval > 0 && !wait_until_due(worker, slot))
+            break;
         if (!slot_prepare(worker, slot))
             break;
+        if (worker->interval > 0) {
+            stamp = clock_ticks();
+            late_in_driver(worker, slot->intended, stamp);
+        }
         worker->started++;
         do {
             slot->start = stamp;
@@ -523,6 +563,8 @@ static void blocking_loop(struct worker *worker)
         } while (!slot_complete(worker, slot, stamp));
         if (slot->operation == OPERATION_SCAN)
             stamp = clock_ticks();
+        if (worker->interval > 0)
+            late_in_engine(worker, slot->start, stamp, true);
     }
 }
 

@@ -68,6 +68,8 @@ struct worker {
     uint64_t                   version;
     uint64_t                   due;            /* open loop: intended start of the next, in ticks */
     double                     interval;       /* open loop: ticks between starts */
+    uint64_t                   first_due;      /* of those ready, the earliest; 0: none */
+    uint64_t                   entered, returned; /* open loop: into the engine, out of it; ticks */
     bool                       is_measured;
     struct recorder            recorder;
     struct skew_note          *skew;           /* borrowed; NULL: requests are not noted */

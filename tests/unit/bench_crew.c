@@ -15,7 +15,9 @@
 
 #include <pthread.h>
 
+#include "bench/clock.h"
 #include "bench/crew.h"
+#include "bench/report.h"
 #include "core/base/memory.h"
 #include "workloads/stream.h"
 
@@ -23,7 +25,7 @@ enum { RECORDS = 2000, SLOTS = 8192, VALUE_BYTES = 64 };
 
 enum fault {
     FAULT_NONE, FAULT_FULL, FAULT_FORGETS_UPDATES, FAULT_FLIPS, FAULT_LOSES, FAULT_SWAPS,
-    FAULT_FORGETS_DELETES, FAULT_DELETES_MORE,
+    FAULT_FORGETS_DELETES, FAULT_DELETES_MORE, FAULT_SLOW,
 };
 
 struct engine {
@@ -134,8 +136,11 @@ static enum kiwi_status test_delete(struct engine *engine, const struct kiwi_op 
 static void test_do(struct engine_client *client, struct kiwi_op *op, void *buffer)
 {
     struct engine *engine = client->engine;
+    uint64_t       start = clock_monotonic_ns();
     size_t         at;
 
+    while (engine->fault == FAULT_SLOW && clock_monotonic_ns() - start < 20000)
+        ;
     pthread_mutex_lock(&engine->lock);
     if (op->verb == KIWI_PUT) {
         op->status = test_put(engine, op);
@@ -529,6 +534,95 @@ static void open_loop_keeps_both_clocks(void **state)
     }
 }
 
+/* One run at a rate that nothing keeps. Where the machine takes the processor away for long, that
+ * is where the time was lost: only a verdict that never comes is wrong. */
+static void expect_blamed(struct crew *crew, struct phase_result *result,
+                          struct run_options *options, enum pace_verdict wanted)
+{
+    struct pace pace;
+
+    options->task.target = 1e9;
+    for (int i = 0; i < 20; i++) {
+        options->task.is_poisson = i % 2 == 0;
+        phase_result_free(result);
+        assert_int_equal(crew_run(crew, options, result), KIWI_OK);
+        pace = phase_pace(result);
+        assert_true(pace_is_behind(&pace));
+        assert_true(pace.driver_ns > 0 && pace.engine_ns > 0);
+        assert_true((double)(pace.driver_ns + pace.engine_ns) <= 1.01e9 * pace.seconds);
+        if (pace_judge(&pace) == wanted)
+            return;
+    }
+    fail_msg("%s is never blamed", pace_verdict_name(wanted));
+}
+
+static void a_slow_engine_is_blamed(void **state)
+{
+    static const enum client_model models[] = { CLIENT_MANAGED, CLIENT_BLOCKING, CLIENT_ATTACHED };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(models); i++) {
+        struct fixture     fixture;
+        struct run_options options;
+
+        fixture_open(&fixture, models[i], 1, FAULT_SLOW);
+        load(&fixture);
+        options = run_of(&fixture, TASK_RUN, 2000);
+        expect_blamed(fixture.crew, fixture.result, &options, PACE_ENGINE);
+        assert_true(fixture.result->totals.late_engine_ns >= 1990 * 20000u);
+        fixture_close(&fixture);
+    }
+}
+
+static void the_driver_is_blamed_when_the_engine_does_nothing(void **state)
+{
+    static const enum client_model models[] = { CLIENT_MANAGED, CLIENT_BLOCKING, CLIENT_ATTACHED };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(models); i++) {
+        const uint32_t     depth = models[i] == CLIENT_BLOCKING ? 1 : 8;
+        struct crew       *crew = NULL;
+        struct fixture     fixture;
+        struct run_options options;
+
+        fixture_open(&fixture, models[i], 1, FAULT_NONE);
+        assert_int_equal(crew_open(&(struct crew_options){
+                                       .class = engine_find("null"),
+                                       .engine = { .thread_count = 1, .depth = depth,
+                                                   .model = models[i] },
+                                       .value_bytes_max = VALUE_BYTES },
+                                   &crew),
+                         KIWI_OK);
+        options = run_of(&fixture, TASK_RUN, 20000);
+        options.task.is_verifying = false;
+        expect_blamed(crew, fixture.result, &options, PACE_DRIVER);
+        assert_int_equal(crew_close(crew), KIWI_OK);
+        fixture_close(&fixture);
+    }
+}
+
+/* The one operation is due some minutes from now. */
+static void an_open_loop_that_is_stopped_starts_nothing_early(void **state)
+{
+    static const enum client_model models[] = { CLIENT_MANAGED, CLIENT_BLOCKING };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(models); i++) {
+        struct fixture     fixture;
+        struct run_options options;
+
+        fixture_open(&fixture, models[i], 1, FAULT_NONE);
+        load(&fixture);
+        options = run_of(&fixture, TASK_RUN, 10);
+        options.task.target = 1e-4;
+        options.seconds_max = 0.05;
+        run(&fixture, &options);
+        assert_true(fixture.result->was_timed_out);
+        assert_int_equal(fixture.result->totals.operations, 0);
+        fixture_close(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,6 +636,9 @@ int main(void)
         cmocka_unit_test(full_disk_ends_the_phase_with_its_text),
         cmocka_unit_test(interruption_and_time_limit_end_a_phase),
         cmocka_unit_test(open_loop_keeps_both_clocks),
+        cmocka_unit_test(a_slow_engine_is_blamed),
+        cmocka_unit_test(the_driver_is_blamed_when_the_engine_does_nothing),
+        cmocka_unit_test(an_open_loop_that_is_stopped_starts_nothing_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

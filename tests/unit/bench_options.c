@@ -106,6 +106,22 @@ static void options_become_settings_and_overrides(void **state)
     bench_options_free(&options);
 }
 
+static void rate_and_target_are_one_option(void **state)
+{
+    static const char *const names[] = { "--rate=50k", "--target=50k" };
+    struct bench_options     options;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(parse(&options, names[i], "--arrivals=constant", "file", NULL), KIWI_OK);
+        assert_true(options.target == 50000 && options.is_constant);
+        bench_options_free(&options);
+    }
+    assert_int_equal(parse(&options, "--rate=0", "file", NULL), KIWI_INVALID);
+    assert_non_null(strstr(fail_text(), "--rate 0 is outside"));
+    bench_options_free(&options);
+}
+
 static void wrong_usage_is_told_in_one_line(void **state)
 {
     static const char *const wrong[][3] = {
@@ -171,6 +187,7 @@ int main(void)
         cmocka_unit_test(counts_and_times_have_their_suffixes),
         cmocka_unit_test(defaults_are_those_of_the_help),
         cmocka_unit_test(options_become_settings_and_overrides),
+        cmocka_unit_test(rate_and_target_are_one_option),
         cmocka_unit_test(wrong_usage_is_told_in_one_line),
         cmocka_unit_test(help_fits_eighty_columns),
     };

@@ -188,7 +188,17 @@ static void screen_phase(void *context, const struct suite *suite, const struct 
         return;
     if (suite->phase_count == 1)
         report_header(stdout, suite);
-    report_phase(stdout, suite, phase);
+    if (!phase->is_step || phase->result.status != KIWI_OK)
+        report_phase(stdout, suite, phase);
+}
+
+static void screen_step(void *context, const struct ladder *ladder, const struct ladder_step *step)
+{
+    struct screen *screen = context;
+
+    progress_erase(&screen->progress);
+    if (screen->is_printing)
+        report_ladder_step(stdout, ladder, step);
 }
 
 static int results_write(struct suite *suite, const char *command, int exit_code)
@@ -244,6 +254,7 @@ static int plan_carry_out(const struct bench_options *options, const struct plan
     suite->progress = options->is_quiet || options->is_json ? NULL : progress_update;
     suite->progress_context = &screen.progress;
     suite->on_phase = screen_phase;
+    suite->on_step = screen_step;
     suite->on_phase_context = &screen;
     signals_catch();
     status = suite_run(suite);
@@ -292,6 +303,11 @@ int bench_command(int argc, char **argv)
     if (status != KIWI_OK) {
         error_print(fail_text());
         exit_code = exit_of_status(status);
+        goto end;
+    }
+    if (options.is_ladder && plan->count > LADDER_COUNT_MAX) {
+        fprintf(stderr, "kiwidb bench: --ladder takes at most %u workloads, not %u\n",
+                LADDER_COUNT_MAX, plan->count);
         goto end;
     }
     if (options.is_kill_checking && !options.has_kill_seed)

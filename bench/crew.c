@@ -294,6 +294,23 @@ void phase_result_free(struct phase_result *result)
     memset(result, 0, sizeof *result);
 }
 
+struct pace phase_pace(const struct phase_result *result)
+{
+    struct kiwi_latency service;
+
+    recorder_sum(&result->totals, CLOCK_SERVICE, &service);
+    return (struct pace){
+        .asked = result->target,
+        .achieved = result->seconds > 0 ? (double)result->totals.operations / result->seconds : 0,
+        .seconds = result->seconds,
+        .is_poisson = result->is_poisson,
+        .lag_ns = kiwi_latency_percentile(&result->totals.lag, 0.99),
+        .service_ns = kiwi_latency_percentile(&service, 0.99),
+        .driver_ns = result->totals.late_driver_ns,
+        .engine_ns = result->totals.late_engine_ns,
+    };
+}
+
 /* What a watched phase keeps from look to look. */
 struct watch {
     struct crew              *crew;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "bench/measure.h"
+#include "bench/pace.h"
 #include "bench/series.h"
 #include "bench/stillness.h"
 #include "bench/worker.h"
@@ -53,7 +54,9 @@ struct phase_result {
 /* Everything the engine wrote to files, by its own count. */
 uint64_t stats_written_bytes(const struct kiwi_stats *stats);
 
-void phase_result_free(struct phase_result *result);
+/* Open loop: what pace_judge needs. */
+struct pace phase_pace(const struct phase_result *result);
+void        phase_result_free(struct phase_result *result);
 
 /* Called about ten times a second while a phase runs. done and wanted: operations; wanted is 0
  * while warming up and while draining. */

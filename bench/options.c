@@ -15,8 +15,8 @@ enum flag_id {
     FLAG_PRESET = 256, FLAG_ENGINE, FLAG_CLIENT, FLAG_THREADS, FLAG_DEPTH, FLAG_SHARDS,
     FLAG_DURABILITY, FLAG_LOAD_DURABILITY, FLAG_MEMORY, FLAG_DIR, FLAG_RESULTS, FLAG_SUITE,
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
-    FLAG_RATE, FLAG_TARGET, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER, FLAG_KEEP,
-    FLAG_IO_BACKEND, FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
+    FLAG_RATE, FLAG_TARGET, FLAG_LADDER, FLAG_SLO, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER,
+    FLAG_KEEP, FLAG_IO_BACKEND, FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
     FLAG_PROBE, FLAG_NO_PROBE, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
 };
 
@@ -47,10 +47,12 @@ static const struct flag flags[] = {
     { 'p', "property", "NAME=VALUE", "sets a property, after all files" },
     { FLAG_WARM_UP, "warm-up", "SHARE", "operations before measuring (0.1 of them)" },
     { FLAG_DRAIN, "drain", "TIME", "longest wait for background work (60s)" },
-    { FLAG_SECONDS, "seconds", "TIME", "ends each phase after this time" },
+    { FLAG_SECONDS, "seconds", "TIME", "ends each phase after this time (ladder: 5s)" },
     { FLAG_RATE, "rate", "N", "open loop: operations a second over all threads" },
     { FLAG_TARGET, "target", "N", "the same under YCSB's name" },
-    { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, with --rate" },
+    { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, of an open loop" },
+    { FLAG_LADDER, "ladder", NULL, "finds the highest rate that meets --slo" },
+    { FLAG_SLO, "slo", "LIST", "limits of response: p99=1ms,max=50ms; p50 to p99.9" },
     { FLAG_NO_VERIFY, "no-verify", NULL, "do not check what reads return" },
     { FLAG_PROBE, "probe", NULL, "probe the device (3 s), though one of today is kept" },
     { FLAG_NO_PROBE, "no-probe", NULL, "do not probe the device" },
@@ -73,7 +75,8 @@ void bench_help(FILE *stream)
           "  kiwidb bench workloads/workloada --records 1M --ops 2M\n"
           "  kiwidb bench workload[a-f] --client blocking --threads 8 --durability durable\n"
           "  kiwidb bench workloadc --engine null            what the driver costs\n"
-          "  kiwidb bench workloadb --rate 50k --json > run.json\n\n"
+          "  kiwidb bench workloadb --rate 50k --json > run.json\n"
+          "  kiwidb bench workloadb --ladder --slo p99=1ms\n\n"
           "usage: kiwidb bench [options] FILE...\n\n",
           stream);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
@@ -293,6 +296,8 @@ static enum kiwi_status workload_option(struct bench_options *options, int id, c
         TRY(number_parse(id == FLAG_RATE ? "rate" : "target", text, 1, 1000000000u, &number));
         options->target = (double)number;
         return KIWI_OK;
+    case FLAG_SLO:
+        return objectives_parse(text, &options->objectives);
     case FLAG_ARRIVALS:
         options->is_constant = strcmp(text, "constant") == 0;
         if (!options->is_constant && strcmp(text, "poisson") != 0)
@@ -384,6 +389,9 @@ static enum kiwi_status option_set(struct bench_options *options, int id, const 
     case FLAG_IN_ORDER:
         options->is_in_order = true;
         return KIWI_OK;
+    case FLAG_LADDER:
+        options->is_ladder = true;
+        return KIWI_OK;
     case FLAG_KEEP:
         options->is_keeping = true;
         return KIWI_OK;
@@ -438,6 +446,12 @@ static enum kiwi_status options_check(struct bench_options *options)
         return FAIL(KIWI_INVALID, "no workload file and no --preset");
     if (options->preset != NULL && options->file_count > 0)
         return FAIL(KIWI_INVALID, "--preset and workload files exclude each other");
+    if (options->is_ladder && options->objectives.text[0] == 0)
+        return FAIL(KIWI_INVALID, "--ladder needs limits; write --ladder --slo p99=1ms");
+    if (!options->is_ladder && options->objectives.text[0] != 0)
+        return FAIL(KIWI_INVALID, "--slo is for --ladder, which is missing");
+    if (options->is_ladder && options->target > 0)
+        return FAIL(KIWI_INVALID, "--ladder and --rate exclude each other");
     if (options->model == CLIENT_BLOCKING && options->depth > 1)
         return FAIL(KIWI_INVALID, "a blocking client has depth 1, not %u", options->depth);
     return KIWI_OK;

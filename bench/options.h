@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "bench/engine.h"
+#include "bench/objective.h"
 #include "workloads/properties.h"
 
 #define BENCH_FILE_COUNT_MAX 32u
@@ -40,6 +41,8 @@ struct bench_options {
     double               seconds_max;            /* 0: no limit */
     double               target;                 /* 0: closed loop */
     bool                 is_constant;            /* arrivals one every 1/target; else Poisson */
+    bool                 is_ladder;
+    struct objectives    objectives;             /* of the ladder */
     bool                 is_verifying;
     bool                 has_no_statistics;
     enum bench_probe     probe;

@@ -6,7 +6,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "bench/pace.h"
 #include "bench/suite.h"
 
 #define REPORT_SCHEMA  "kiwi.bench.run"
@@ -19,8 +18,6 @@ const char *rate_text(double rate, char *text, size_t bytes);
 
 /* Device bytes per byte handed in; 0 when nothing was. is_drained: after background work. */
 double phase_write_amplification(const struct suite_phase *phase, bool is_drained);
-/* Open loop: what pace_judge needs of a phase. */
-struct pace phase_pace(const struct phase_result *result);
 /* Bytes written into a level per byte handed in. */
 double level_write_amplification(const struct suite_phase *phase, uint32_t level);
 /* Bytes in table files per byte of live data; 0 when unknown. */
@@ -36,6 +33,12 @@ void report_header(FILE *stream, const struct suite *suite);
 void report_phase(FILE *stream, const struct suite *suite, const struct suite_phase *phase);
 void report_summary(FILE *stream, const struct suite *suite, const char *folder,
                     const char *command);
+
+/* A row of the ladder's table; of the closed loop, which is first, also what is above it. */
+void report_ladder_step(FILE *stream, const struct ladder *ladder, const struct ladder_step *step);
+void report_ladder_answers(FILE *stream, const struct suite *suite);
+void ladders_csv_write(FILE *stream, const struct suite *suite);
+json_t *ladders_json(const struct suite *suite);
 
 /* A new object; NULL when memory is short. */
 json_t *report_json(const struct suite *suite, const char *id, const char *command, int exit_code);

@@ -193,6 +193,12 @@ enum kiwi_status report_files_write(const struct suite *suite, const char *resul
         return KIWI_NO_MEMORY;
     }
     TRY(file_end(file, folder, "latency.hlog"));
+    if (suite->ladder_count > 0) {
+        file = file_open(folder, "ladder.csv");
+        if (file != NULL)
+            ladders_csv_write(file, suite);
+        TRY(file_end(file, folder, "ladder.csv"));
+    }
     file = file_open(folder, "ycsb.txt");
     if (file != NULL)
         ycsb_write(file, suite);

@@ -402,6 +402,8 @@ json_t *report_json(const struct suite *suite, const char *id, const char *comma
     for (uint32_t i = 0; i < suite->phase_count; i++)
         json_array_append_new(phases, phase_json(&suite->phases[i]));
     put(object, "phases", phases);
+    if (suite->ladder_count > 0)
+        put(object, "ladders", ladders_json(suite));
     put(object, "kill_checks", kills_json(suite));
     put(object, "correctness",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "values_read",

@@ -81,23 +81,6 @@ double phase_write_amplification(const struct suite_phase *phase, bool is_draine
     return ratio((double)stats_written_bytes(stats), (double)stats->user_write_bytes);
 }
 
-struct pace phase_pace(const struct phase_result *result)
-{
-    struct kiwi_latency service;
-
-    recorder_sum(&result->totals, CLOCK_SERVICE, &service);
-    return (struct pace){
-        .asked = result->target,
-        .achieved = ratio((double)result->totals.operations, result->seconds),
-        .seconds = result->seconds,
-        .is_poisson = result->is_poisson,
-        .lag_ns = kiwi_latency_percentile(&result->totals.lag, 0.99),
-        .service_ns = kiwi_latency_percentile(&service, 0.99),
-        .driver_ns = result->totals.late_driver_ns,
-        .engine_ns = result->totals.late_engine_ns,
-    };
-}
-
 double level_write_amplification(const struct suite_phase *phase, uint32_t level)
 {
     const struct kiwi_stats *stats = phase->result.stats_drained;
@@ -445,6 +428,8 @@ static void summary_rows(FILE *stream, const struct suite *suite)
         const struct suite_phase *phase = &suite->phases[i];
         struct kiwi_latency       all;
 
+        if (phase->is_step)
+            continue; /* ladders have tables of their own */
         recorder_sum(&phase->result.totals, CLOCK_SERVICE, &all);
         fprintf(stream, "%-20s %9s %9s %9s %9s %7.2f %7.2f %6.2fs%s\n", phase->result.name,
                 rate_text(ratio((double)phase->result.totals.operations, phase->result.seconds),
@@ -483,6 +468,7 @@ void report_summary(FILE *stream, const struct suite *suite, const char *folder,
 {
     if (suite->phase_count > 0)
         summary_rows(stream, suite);
+    report_ladder_answers(stream, suite);
     kill_lines(stream, suite);
     if (suite->phase_count == 0)
         fprintf(stream, "checked   nothing else: no number was measured\n");

@@ -53,6 +53,16 @@ static uint64_t record_bytes(const struct workload *workload)
     return key_bytes(workload) + (uint64_t)workload_value_bytes_mean(workload);
 }
 
+/* The workload of a run, with another number of operations unless that is 0. */
+static struct workload workload_sized(const struct plan_run *run, uint64_t operations)
+{
+    struct workload workload = run->workload;
+
+    if (operations > 0)
+        workload.operation_count = operations;
+    return workload;
+}
+
 /* Over the load and the runs of the data set that starts with first. */
 static enum kiwi_durability strictest_durability(const struct plan *plan,
                                                  const struct plan_run *first)
@@ -67,6 +77,12 @@ static enum kiwi_durability strictest_durability(const struct plan *plan,
     }
     assert(strictest != KIWI_DURABILITY_DEFAULT);
     return strictest;
+}
+
+/* What a workload will have made in the end. */
+static uint64_t data_bytes(const struct workload *workload)
+{
+    return (workload->insert_count + workload_expected_inserts(workload)) * record_bytes(workload);
 }
 
 struct engine_options suite_engine_options(const struct suite *suite, const struct plan_run *first,
@@ -87,17 +103,17 @@ struct engine_options suite_engine_options(const struct suite *suite, const stru
         .must_be_new = true,
         .has_no_statistics = options->has_no_statistics,
         .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2,
-        .data_bytes = (workload->insert_count + workload_expected_inserts(workload))
-                    * record_bytes(workload),
+        .data_bytes = data_bytes(workload),
     };
 }
 
-static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run *run,
-                                     struct dataset *dataset)
+/* For the runs from first on; workload: of the one that makes most records. */
+static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run *first,
+                                     const struct workload *workload, struct dataset *dataset)
 {
     const struct bench_options *options = suite->options;
     const struct plan          *plan = suite->plan;
-    const struct workload      *workload = &run->workload;
+    struct engine_options       engine;
     uint64_t record_max = workload->insert_start + workload->insert_count
                         + workload_expected_inserts(workload) + 1;
 
@@ -106,11 +122,12 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
     TRY(folder_make(dataset->path));
     TRY(tracked_open(record_max, SAMPLE_COUNT, &dataset->tracked));
     TRY(value_pool_open(plan->seed, plan->value_bytes_max, &dataset->values));
-    TRY(crew_open(
-        &(struct crew_options){ .class = suite->class,
-                                .engine = suite_engine_options(suite, run, dataset->path),
-                                .value_bytes_max = plan->value_bytes_max },
-        &dataset->crew));
+    engine = suite_engine_options(suite, first, dataset->path);
+    engine.data_bytes = data_bytes(workload);
+    TRY(crew_open(&(struct crew_options){ .class = suite->class,
+                                          .engine = engine,
+                                          .value_bytes_max = plan->value_bytes_max },
+                  &dataset->crew));
     suite->dataset_count++;
     suite->open_seconds += crew_open_seconds(dataset->crew);
     suite->class->describe(crew_engine(dataset->crew), suite->engine_settings,
@@ -130,6 +147,12 @@ static enum kiwi_status dataset_close(struct suite *suite, struct dataset *datas
     memory_free(dataset->hot_records);
     memset(dataset, 0, sizeof *dataset);
     return status;
+}
+
+/* Enough that no thread is done before the time is over. */
+static uint64_t step_operations(const struct suite *suite, const struct ladder_request *request)
+{
+    return request->operations + request->operations / 4 + 20ull * suite->plan->thread_count;
 }
 
 static struct task task_of(const struct suite *suite, const struct dataset *dataset,
@@ -198,35 +221,83 @@ static void phase_account(struct suite *suite, struct dataset *dataset, struct s
     }
 }
 
-static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
-                                  const struct plan_run *run, enum task_kind kind)
+/* What a step of a ladder does otherwise than a phase of its own. */
+static void task_of_step(const struct suite *suite, const struct ladder_request *request,
+                         struct task *task)
 {
-    struct suite_phase *phase = &suite->phases[suite->phase_count];
-    struct task         task = task_of(suite, dataset, run, kind);
-    struct chooser      chooser;
-    enum kiwi_status    status;
-    double              limit = suite->options->seconds_max;
+    task->target = request->rate;
+    /* Time ends a step, not its operations: random arrivals differ from thread to thread. */
+    task->operations = step_operations(suite, request);
+    task->warm_operations = (uint64_t)((double)request->operations * suite->options->warm_share);
+    /* Other keys than in the step before, which are in the caches; the same ones in every run. */
+    task->seed += (uint64_t)request->rate + ((uint64_t)request->attempt << 48);
+}
+
+static void phase_name(const struct plan_run *run, enum task_kind kind,
+                       const struct ladder_request *request, char *text, size_t bytes)
+{
+    if (kind != TASK_RUN)
+        snprintf(text, bytes, "%s", kind == TASK_LOAD ? "load" : "verify");
+    else if (request == NULL)
+        snprintf(text, bytes, "%s%s", run->name, strcmp(run->name, "load") == 0 ? "_run" : "");
+    else if (request->rate <= 0)
+        snprintf(text, bytes, "%s@closed", run->name);
+    else if (request->attempt == 1)
+        snprintf(text, bytes, "%s@%.0f", run->name, request->rate);
+    else
+        snprintf(text, bytes, "%s@%.0f-%u", run->name, request->rate, request->attempt);
+}
+
+/* Adds up the phase that has ended; it stays, unless it is of no interest by itself. */
+static void phase_end(struct suite *suite, struct dataset *dataset, struct suite_phase *phase,
+                      bool is_kept)
+{
+    phase_account(suite, dataset, phase);
+    if (!is_kept && !phase->result.is_partial) {
+        phase_result_free(&phase->result);
+        return;
+    }
+    suite->phase_count++;
+    if (suite->on_phase != NULL)
+        suite->on_phase(suite->on_phase_context, suite, phase);
+}
+
+/* request: NULL, or the step of a ladder that this is. is_kept: it gets a place in the report. */
+static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
+                                  const struct plan_run *run, enum task_kind kind,
+                                  const struct ladder_request *request, bool is_kept)
+{
+    struct suite_phase   *phase = &suite->phases[suite->phase_count];
+    struct task           task = task_of(suite, dataset, run, kind);
+    const struct workload workload =
+        workload_sized(run, request != NULL ? step_operations(suite, request) : 0);
+    struct chooser        chooser;
+    enum kiwi_status      status;
+    double                limit = suite->options->seconds_max;
 
     assert(suite->phase_count < SUITE_PHASE_COUNT_MAX);
     memset(phase, 0, sizeof *phase);
     phase->run = run;
     phase->durability = task.durability;
+    phase->is_step = request != NULL;
+    if (request != NULL)
+        task_of_step(suite, request, &task);
     if (kind == TASK_RUN) {
-        chooser = workload_chooser(&run->workload);
-        TRY(hot_shard_place(suite->class, crew_engine(dataset->crew), &run->workload, &chooser,
+        task.workload = &workload;
+        chooser = workload_chooser(&workload);
+        TRY(hot_shard_place(suite->class, crew_engine(dataset->crew), &workload, &chooser,
                             &dataset->hot_records));
         task.chooser = &chooser;
-        if (limit <= 0)
+        if (request != NULL)
+            limit = request->seconds_max;
+        else if (limit <= 0)
             limit = (double)run->workload.seconds_max;
-        TRY(stream_digest(&run->workload, task.seed, suite->plan->thread_count,
+        TRY(stream_digest(&workload, task.seed, suite->plan->thread_count,
                           &phase->result.stream_digest));
-        if (workload_inserts(&run->workload))
-            TRY(acknowledged_open(run->workload.insert_start + run->workload.insert_count,
-                                  &task.inserts));
+        if (workload_inserts(&workload))
+            TRY(acknowledged_open(workload.insert_start + workload.insert_count, &task.inserts));
     }
-    snprintf(phase->result.name, sizeof phase->result.name, "%s%s",
-             kind == TASK_LOAD ? "load" : kind == TASK_VERIFY ? "verify" : run->name,
-             kind == TASK_RUN && strcmp(run->name, "load") == 0 ? "_run" : "");
+    phase_name(run, kind, request, phase->result.name, sizeof phase->result.name);
     status =
         crew_run(dataset->crew,
                  &(struct run_options){ .task = task,
@@ -247,16 +318,89 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
         phase_result_free(&phase->result);
         return KIWI_OK;
     }
-    suite->phase_count++;
-    phase_account(suite, dataset, phase);
-    if (suite->on_phase != NULL)
-        suite->on_phase(suite->on_phase_context, suite, phase);
+    phase_end(suite, dataset, phase, is_kept);
     return KIWI_OK;
 }
 
 static bool is_over(const struct suite *suite)
 {
     return suite->is_partial || suite->status != KIWI_OK || is_interrupted(suite);
+}
+
+/* A ladder under way. */
+struct climb {
+    struct suite          *suite;
+    struct dataset        *dataset;
+    const struct plan_run *first, *run;   /* the one that loads, the one that is measured */
+    bool                   has_changed;   /* the data set is no longer as it was loaded */
+};
+
+/* Data made anew for a step whose predecessor inserted or deleted. The load is not a phase of the
+ * report. */
+static enum kiwi_status dataset_renew(struct climb *climb, uint64_t operations)
+{
+    struct suite         *suite = climb->suite;
+    const struct workload workload = workload_sized(climb->run, operations);
+
+    TRY(dataset_close(suite, climb->dataset));
+    TRY(dataset_open(suite, climb->first, &workload, climb->dataset));
+    return phase_run(suite, climb->dataset, climb->first, TASK_LOAD, NULL, false);
+}
+
+static enum kiwi_status climb_step(void *context, const struct ladder_request *request,
+                                   struct ladder_step *step, bool *is_cut_short)
+{
+    struct climb             *climb = context;
+    struct suite             *suite = climb->suite;
+    const struct suite_phase *phase = &suite->phases[suite->phase_count];
+    struct kiwi_latency       sum;
+
+    if (climb->has_changed)
+        TRY(dataset_renew(climb, step_operations(suite, request)));
+    *is_cut_short = is_over(suite);
+    if (*is_cut_short)
+        return KIWI_OK;
+    climb->has_changed = workload_moves_records(&climb->run->workload);
+    TRY(phase_run(suite, climb->dataset, climb->run, TASK_RUN, request, true));
+    *is_cut_short = is_over(suite);
+    step->asked = request->rate;
+    step->seconds = phase->result.seconds;
+    step->operations = phase->result.totals.operations;
+    step->pace = phase_pace(&phase->result);
+    step->achieved = step->pace.achieved;
+    recorder_sum(&phase->result.totals, CLOCK_SERVICE, &sum);
+    step->service = quantiles_of(&sum);
+    recorder_sum(&phase->result.totals, CLOCK_RESPONSE, &sum);
+    step->response = quantiles_of(&sum);
+    if (!request->is_kept && !*is_cut_short) {
+        suite->phase_count--;
+        phase_result_free(&suite->phases[suite->phase_count].result);
+    }
+    return KIWI_OK;
+}
+
+static void climb_watch(void *context, const struct ladder *ladder, const struct ladder_step *step)
+{
+    struct climb *climb = context;
+
+    if (climb->suite->on_step != NULL)
+        climb->suite->on_step(climb->suite->on_phase_context, ladder, step);
+}
+
+static enum kiwi_status run_climb(struct suite *suite, struct dataset *dataset,
+                                  const struct plan_run *first, const struct plan_run *run)
+{
+    struct ladder *ladder = &suite->ladders[suite->ladder_count];
+    struct climb   climb = { suite, dataset, first, run, false };
+
+    assert(suite->ladder_count < LADDER_COUNT_MAX);
+    suite->ladder_count++;
+    memset(ladder, 0, sizeof *ladder);
+    snprintf(ladder->workload, sizeof ladder->workload, "%s", run->name);
+    ladder->objectives = suite->options->objectives;
+    ladder->step_seconds =
+        suite->options->seconds_max > 0 ? suite->options->seconds_max : LADDER_STEP_SECONDS;
+    return ladder_climb(ladder, run->workload.operation_count, climb_step, climb_watch, &climb);
 }
 
 /* From one load to the next; leaves *at behind the last run of the data set. */
@@ -268,17 +412,21 @@ static enum kiwi_status dataset_run(struct suite *suite, uint32_t *at)
     enum kiwi_status       status, close_status;
     char                   text[512];
 
-    status = dataset_open(suite, first, &dataset);
+    status = dataset_open(suite, first, &first->workload, &dataset);
     if (status == KIWI_OK)
-        status = phase_run(suite, &dataset, first, TASK_LOAD);
+        status = phase_run(suite, &dataset, first, TASK_LOAD, NULL, true);
     do {
+        const struct plan_run *run = &plan->runs[*at];
+
         if (status == KIWI_OK && !is_over(suite))
-            status = phase_run(suite, &dataset, &plan->runs[*at], TASK_RUN);
+            status = suite->options->is_ladder
+                       ? run_climb(suite, &dataset, first, run)
+                       : phase_run(suite, &dataset, run, TASK_RUN, NULL, true);
         (*at)++;
     } while (*at < plan->count && !plan->runs[*at].is_first);
     if (status == KIWI_OK && !is_over(suite) && suite->class->keeps_data
         && suite->options->is_verifying)
-        status = phase_run(suite, &dataset, first, TASK_VERIFY);
+        status = phase_run(suite, &dataset, first, TASK_VERIFY, NULL, false);
     snprintf(text, sizeof text, "%s", fail_text());
     close_status = dataset_close(suite, &dataset);
     if (status != KIWI_OK)

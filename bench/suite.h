@@ -5,6 +5,7 @@
 
 #include "bench/crew.h"
 #include "bench/kill.h"
+#include "bench/ladder.h"
 #include "bench/machine.h"
 #include "bench/plan.h"
 #include "bench/probe.h"
@@ -19,6 +20,7 @@ struct suite_phase {
     uint64_t               folder_bytes;  /* files of the data set after the drain */
     uint64_t               live_bytes;    /* keys and values that exist, computed by the driver */
     uint64_t               user_bytes;    /* keys and values handed in by the measured part */
+    bool                   is_step;       /* of a ladder */
 };
 
 struct suite {
@@ -31,9 +33,12 @@ struct suite {
     /* Called after each phase; the phase stays. */
     void (*on_phase)(void *context, const struct suite *suite, const struct suite_phase *phase);
     void *on_phase_context;
+    ladder_watch        on_step;          /* with on_phase_context; after each step of a ladder */
 
     struct suite_phase phases[SUITE_PHASE_COUNT_MAX];
     uint32_t           phase_count;
+    struct ladder      ladders[LADDER_COUNT_MAX];    /* one for each run of the plan, or none */
+    uint32_t           ladder_count;
     double             open_seconds, close_seconds;  /* sums over data sets */
     uint32_t           dataset_count;
     uint64_t           sampled, sampled_missing, sampled_wrong; /* verification of samples */

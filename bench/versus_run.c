@@ -139,6 +139,8 @@ static enum kiwi_status options_read(struct versus_run *run)
         TRY(bench_options_parse(count, argv, &run->options));
         has_blocking_only = has_blocking_only || run->versus.engines[i].class->has_no_submit;
     }
+    if (run->options.is_ladder)
+        return FAIL(KIWI_INVALID, "--ladder is for one engine: its steps are others for each");
     if (!run->options.has_model && has_blocking_only) {
         run->options.model = CLIENT_BLOCKING;
         if (run->options.depth > 1)

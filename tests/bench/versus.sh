@@ -42,6 +42,9 @@ for engine in rocksdb leveldb lmdb wiredtiger; do
 done
 grep -q '^kiwi  ' out && grep -q 'READ p99' out || failed "no table"
 
+expect 2 'ladder is for one engine' --ladder --slo p99=1ms --engines kiwi,null --results none \
+    "$workloads/workloada"
+
 # Named engines, the same twice, as one document; the driver's own engine among them.
 expect 0 '"kiwi.bench.versus"' --engines=kiwi,null,null --rounds=1 --results named --json --client blocking \
     "${small[@]}" "$workloads/workloadc"

@@ -17,7 +17,6 @@
 
 #include "bench/clock.h"
 #include "bench/crew.h"
-#include "bench/report.h"
 #include "core/base/memory.h"
 #include "workloads/stream.h"
 

@@ -144,6 +144,9 @@ static void wrong_usage_is_told_in_one_line(void **state)
         { "--warm-up=-1", "file", "outside" },
         { "--preset=quick", "file", "exclude each other" },
         { "--quiet", NULL, "no workload file" },
+        { "--ladder", "file", "--ladder --slo p99=1ms" },
+        { "--slo=p99=1ms", "file", "is for --ladder" },
+        { "--slo=p98=1ms", "file", "did you mean 'p99'?" },
     };
     struct bench_options options;
 
@@ -158,6 +161,10 @@ static void wrong_usage_is_told_in_one_line(void **state)
     assert_int_equal(parse(&options, "--engine=null", "--kill-check", "file", NULL), KIWI_INVALID);
     assert_non_null(strstr(fail_text(), "keeps nothing"));
     assert_int_equal(parse(&options, "--client=blocking", "--depth=4", "file", NULL), KIWI_INVALID);
+    bench_options_free(&options);
+    assert_int_equal(parse(&options, "--ladder", "--slo=p99=1ms", "--rate=5", "file", NULL),
+                     KIWI_INVALID);
+    assert_non_null(strstr(fail_text(), "exclude each other"));
     bench_options_free(&options);
 }
 

@@ -146,6 +146,44 @@ static void every_file_of_a_run_is_whole(void **state)
     assert_int_equal(access("d1", F_OK), -1);
 }
 
+/* The null engine, in steps far too short to mean anything: what is written is whole. */
+static void a_ladder_leaves_its_steps(void **state)
+{
+    const char *const words[] = { WORKLOADS_FOLDER "/workloada", WORKLOADS_FOLDER "/workloadd",
+                                  "--engine=null", "--records=2k", "--ops=2k", "--threads=1",
+                                  "--ladder", "--slo=p50=10s,p99=20s", "--seconds=10ms",
+                                  "--results=r6", "--dir=d6", "-q", NULL };
+    char              folder[300], path[600], line[400];
+    json_error_t      error;
+    json_t           *schema = json_load_file(SCHEMA_FILE, 0, &error), *document, *ladder;
+    FILE             *file;
+    size_t            rows = 0, steps = 0, index;
+
+    (void)state;
+    assert_non_null(schema);
+    assert_int_equal(bench(words), 0);
+    document = last_run("r6", folder, sizeof folder);
+    expect_valid(schema, schema, document, "run.json");
+    assert_int_equal(json_array_size(json_object_get(document, "ladders")), 2);
+    json_array_foreach(json_object_get(document, "ladders"), index, ladder)
+    {
+        steps += json_array_size(json_object_get(ladder, "steps"));
+        assert_true(json_array_size(json_object_get(ladder, "steps")) >= 3);
+        assert_true(json_is_true(json_object_get(ladder, "is_complete")));
+    }
+    /* Both workloads are over the same data, which is loaded once. */
+    assert_int_equal(json_array_size(json_object_get(document, "phases")), steps + 1);
+    json_decref(document);
+    json_decref(schema);
+    snprintf(path, sizeof path, "%s/ladder.csv", folder);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        rows++;
+    fclose(file);
+    assert_int_equal(rows, steps + 1);
+}
+
 static void json_goes_to_standard_output_alone(void **state)
 {
     const char *const words[] = { WORKLOADS_FOLDER "/workloade", "--engine=null", "--json",
@@ -249,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_file_of_a_run_is_whole),
+        cmocka_unit_test(a_ladder_leaves_its_steps),
         cmocka_unit_test(json_goes_to_standard_output_alone),
         cmocka_unit_test(typo_in_a_workload_is_exit_two),
         cmocka_unit_test(foreign_data_folder_is_exit_three),

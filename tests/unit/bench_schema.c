@@ -236,20 +236,25 @@ static json_t *run_of(const char *results)
     return document;
 }
 
+/* more: up to three words. */
 static void run_walk(const char *results, const char *more)
 {
-    char    words[12][80] = { "bench", "", "--records=500", "--ops=500", "--memory=32MiB",
+    char    words[14][80] = { "bench", "", "--records=500", "--ops=500", "--memory=32MiB",
                               "--threads=1", "--shards=1", "--dir=data", "-q", "--no-probe" };
-    char   *argv[12];
+    char   *argv[14];
+    int     count = 10;
     json_t *document, *line;
 
     snprintf(words[1], sizeof words[1], "--results=%s", results);
-    snprintf(words[10], sizeof words[10], "%s", more);
-    snprintf(words[11], sizeof words[11], "workloada");
-    for (size_t i = 0; i < 12; i++)
+    for (more += strspn(more, " "); *more != 0; more += strspn(more, " ")) {
+        snprintf(words[count++], sizeof words[0], "%.*s", (int)strcspn(more, " "), more);
+        more += strcspn(more, " ");
+    }
+    snprintf(words[count++], sizeof words[0], "workloada");
+    for (int i = 0; i < count; i++)
         argv[i] = words[i];
     assert_non_null(freopen("out", "w", stdout));
-    assert_int_equal(bench_command(12, argv), 0);
+    assert_int_equal(bench_command(count, argv), 0);
     document = run_of(results);
     object_walk("run.json", "", document);
     if (history_refusal(document) == NULL) {
@@ -283,6 +288,7 @@ static void every_field_is_documented_and_every_documented_field_is_there(void *
     file_copy(WORKLOADS_FOLDER "/workloada", "workloada");
     run_walk("r1", "--target=20000");
     run_walk("r2", "--kill-rounds=1");
+    run_walk("r3", "--ladder --slo=p50=10s --seconds=20ms");
     fflush(stdout);
     assert_true(dup2(saved, STDOUT_FILENO) >= 0);
     close(saved);

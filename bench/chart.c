@@ -257,6 +257,10 @@ static void line_draw(FILE *file, const struct chart_line *line, const struct ax
                     place(y_axis, y[i]));
     }
     fputs("\"/>\n", file);
+    for (size_t i = 0; line->has_dots && i < count; i++)
+        fprintf(file, "<circle class=\"part c%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"/>",
+                line->color % CHART_COLOR_COUNT, place(x_axis, x[i]), place(y_axis, y[i]),
+                line->is_dashed ? "1.8" : "2.6");
     memory_free(x);
 }
 
@@ -307,7 +311,7 @@ static void bounds_find(const struct chart *chart, struct axis *x, struct axis *
                 value += chart->lines[k].y[j];
             y->to = fmax(y->to, value);
         }
-    if (chart->x_unit == CHART_SECONDS)
+    if (chart->x_unit == CHART_SECONDS || chart->x_unit == CHART_PER_SECOND)
         x->from = 0;
     if (!(x->to > x->from))
         x->to = x->from + 1;

@@ -25,6 +25,7 @@ struct chart_line {
     size_t        count;
     uint32_t      color;
     bool          is_dashed;
+    bool          has_dots;   /* at its points */
     double        gap;        /* points farther apart than this are not joined; 0: all are */
     bool          is_highest; /* thinning keeps the highest of neighbours, else their mean */
 };

@@ -49,7 +49,8 @@ for (const figure of document.querySelectorAll("figure")) {
     }
     const x = +at.from + share * (at.to - at.from), place = +at.left + share * (at.right - at.left);
     cursor.setAttribute("d", `M${place} ${at.top}V${at.bottom}`);
-    const words = [+data.dataset.xUnit === 6 ? forPeople(x, 6) : ""];
+    const xUnit = +data.dataset.xUnit;
+    const words = [xUnit === 6 ? forPeople(x, 6) : xUnit === 1 ? forPeople(x, 1) + "/s" : ""];
     for (const [name, points] of lines) {
       let best = points[0];
       for (const point of points) if (Math.abs(point[0] - x) < Math.abs(best[0] - x)) best = point;

@@ -57,8 +57,10 @@ static void cards_write(FILE *file, const struct story *story)
     const json_t       *document = story->result->document;
     struct kiwi_latency all = { 0 };
     const char         *name;
-    char                what[80];
+    char                what[120];
     double              rate = best_rate(story, &name);
+    size_t              index;
+    json_t             *ladder;
 
     for (size_t i = 0; i < OPERATION_COUNT; i++) {
         for (uint32_t j = 0; j < KIWI_LATENCY_BUCKET_COUNT; j++)
@@ -68,11 +70,20 @@ static void cards_write(FILE *file, const struct story *story)
                                                              : all.max_ns;
     }
     fputs("<div class=\"cards\">\n", file);
+    json_array_foreach(json_object_get(document, "ladders"), index, ladder)
+    {
+        snprintf(what, sizeof what, "operations a second keep %.40s, %.24s",
+                 result_text(ladder, "objectives"), result_text(ladder, "workload"));
+        card(file, result_number(ladder, "met_per_second"), CHART_PER_SECOND, what);
+    }
     snprintf(what, sizeof what, "operations a second, phase %.40s", name);
     card(file, rate, CHART_PER_SECOND, what);
-    card(file, (double)kiwi_latency_percentile(&all, 0.5), CHART_DURATION, "p50 of all operations");
-    card(file, (double)kiwi_latency_percentile(&all, 0.99), CHART_DURATION, "p99");
-    card(file, (double)kiwi_latency_percentile(&all, 0.999), CHART_DURATION, "p99.9");
+    if (json_array_size(json_object_get(document, "ladders")) == 0) {
+        card(file, (double)kiwi_latency_percentile(&all, 0.5), CHART_DURATION,
+             "p50 of all operations");
+        card(file, (double)kiwi_latency_percentile(&all, 0.99), CHART_DURATION, "p99");
+        card(file, (double)kiwi_latency_percentile(&all, 0.999), CHART_DURATION, "p99.9");
+    }
     card(file, highest(story, "write_amplification_since_load"), CHART_RATIO,
          "write amplification, at most");
     card(file, highest(story, "space_amplification"), CHART_RATIO, "space amplification, at most");
@@ -96,7 +107,9 @@ static void warnings_write(FILE *file, const struct story *story)
         bool        is_driver = strcmp(who, "driver") == 0;
         char        asked[32], done[32];
 
-        if (!is_driver && strcmp(who, "engine") != 0)
+        /* Steps of ladders are told of in their table. */
+        if ((!is_driver && strcmp(who, "engine") != 0)
+            || json_is_true(json_object_get(phase, "is_step")))
             continue;
         fprintf(file, "<p class=\"%s\">", is_driver ? "warning" : "remark");
         html_text(file, result_text(phase, "name"));
@@ -203,9 +216,11 @@ enum kiwi_status report_html_write(const char *path, const struct story *story,
     cards_write(file, story);
     warnings_write(file, story);
     fputs("<div class=\"charts\">\n", file);
+    report_ladder_charts(file, story, other);
     report_time_charts(file, story, other);
     report_engine_charts(file, story);
     fputs("</div>\n", file);
+    report_ladder_tables(file, story);
     report_tables(file, story, other);
     return html_tail_write(file, path, story->result->document);
 }

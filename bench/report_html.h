@@ -23,4 +23,6 @@ MUST_USE enum kiwi_status html_tail_write(FILE *file, const char *path, const js
 void report_notes(FILE *file, const struct story *story);
 void report_time_charts(FILE *file, const struct story *story, const struct story *other);
 void report_engine_charts(FILE *file, const struct story *story);
+void report_ladder_charts(FILE *file, const struct story *story, const struct story *other);
+void report_ladder_tables(FILE *file, const struct story *story);
 void report_tables(FILE *file, const struct story *story, const struct story *other);

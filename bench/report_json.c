@@ -241,6 +241,7 @@ static json_t *phase_json(const struct suite_phase *phase)
     put(object, "name", json_string(result->name));
     put(object, "kind", json_string(result->kind == TASK_LOAD ? "load" : "run"));
     put(object, "workload", json_string(phase->run->workload.name));
+    put(object, "is_step", json_boolean(phase->is_step));
     put(object, "is_partial", json_boolean(result->is_partial));
     put(object, "was_timed_out", json_boolean(result->was_timed_out));
     put(object, "stream_digest", json_string(digest));

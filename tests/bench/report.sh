@@ -15,6 +15,7 @@ run() {
 results=r1 a=$(run --results r1)
 results=r2 b=$(run --results r2)
 results=r3 c=$(run --results r3 --seed 7)
+results=r4 ladder=$(run --results r4 --ladder --slo p50=10s,max=20s --seconds 20ms)
 refused() {
     local wanted=$1 text=$2 code=0
     shift 2
@@ -31,6 +32,13 @@ test -s "$a/report.html"
 "$program" bench repeat "$a" | grep -q 'kiwidb bench'
 "$program" bench merge "$a/latency.hlog" "$b/latency.hlog" >merged.hlog 2>merged
 grep -q 'READ.service' merged
+grep -q '^answer    workloada:' out || { cat out; echo "a ladder without an answer"; exit 1; }
+[ "$(wc -l <"$ladder/ladder.csv")" -ge 4 ] || { echo "a ladder.csv without steps"; exit 1; }
+grep -q 'id="ladder-workloada"' "$ladder/report.html" || { echo "no latency-throughput curve"; exit 1; }
+grep -q '<circle' "$ladder/report.html" || { echo "a curve without points"; exit 1; }
+grep -q '<h2>Ladder of workloada' "$ladder/report.html" || { echo "no table of steps"; exit 1; }
+"$program" bench report "$ladder" "$ladder" -o ladders.html >/dev/null
+grep -q 'p99.9 (other)' ladders.html || { echo "no second curve"; exit 1; }
 refused 3 'stream_digest' compare "$a" "$c"
 "$program" bench compare "$a" "$c" --force >/dev/null
 refused 3 'No such file' report nowhere
@@ -51,7 +59,7 @@ if ! command -v chromium >/dev/null; then
     echo "skipped: chromium is not installed (scripts/setup), so the page itself is not opened"
     exit 0
 fi
-for page in "$a/report.html" both.html; do
+for page in "$a/report.html" both.html "$ladder/report.html"; do
     timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-background-networking \
         --user-data-dir="$folder/profile" --enable-logging=stderr --dump-dom "file://$(realpath "$page")" \
         >dom.html 2>log

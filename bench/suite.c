@@ -292,6 +292,11 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
             limit = request->seconds_max;
         else if (limit <= 0)
             limit = (double)run->workload.seconds_max;
+        /* Of what comes due in the time there is, not of what would take hours. */
+        if (task.target > 0 && limit > 0)
+            task.warm_operations =
+                min_u64(task.warm_operations,
+                        (uint64_t)(task.target * limit * suite->options->warm_share));
         TRY(stream_digest(&workload, task.seed, suite->plan->thread_count,
                           &phase->result.stream_digest));
         if (workload_inserts(&workload))

@@ -184,6 +184,23 @@ static void a_ladder_leaves_its_steps(void **state)
     assert_int_equal(rows, steps + 1);
 }
 
+/* A tenth of the operations would take a second at this rate. */
+static void a_warm_up_at_a_rate_ends_with_the_time_there_is(void **state)
+{
+    const char *const words[] = { WORKLOADS_FOLDER "/workloadc", "--engine=null", "--ops=10k",
+                                  "--rate=1k", "--seconds=100ms", "--threads=1", "--results=r7",
+                                  "--dir=d7", "-q", NULL };
+    char              folder[300];
+    json_t           *document, *phase;
+
+    (void)state;
+    assert_int_equal(bench(words), 0);
+    document = last_run("r7", folder, sizeof folder);
+    phase = json_array_get(json_object_get(document, "phases"), 1);
+    assert_int_equal(json_integer_value(json_object_get(phase, "warm_operations")), 10);
+    json_decref(document);
+}
+
 static void json_goes_to_standard_output_alone(void **state)
 {
     const char *const words[] = { WORKLOADS_FOLDER "/workloade", "--engine=null", "--json",
@@ -288,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_file_of_a_run_is_whole),
         cmocka_unit_test(a_ladder_leaves_its_steps),
+        cmocka_unit_test(a_warm_up_at_a_rate_ends_with_the_time_there_is),
         cmocka_unit_test(json_goes_to_standard_output_alone),
         cmocka_unit_test(typo_in_a_workload_is_exit_two),
         cmocka_unit_test(foreign_data_folder_is_exit_three),

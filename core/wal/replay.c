@@ -319,6 +319,8 @@ static enum kiwi_status groups_replay(struct replay *replay, struct wal_recovery
             group.path = io_file_path(wal->ring_file);
             group.offset = wal_ring_offset(wal, position);
             TRY(closed_replay(replay, &group, position));
+            findings->places[number % ARRAY_COUNT(findings->places)] =
+                (struct ring_place){ number, position };
             out->group_count++;
             out->record_count += replay->entry_count;
             out->byte_count += wal_group_bytes(group.length);

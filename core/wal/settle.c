@@ -107,6 +107,29 @@ static enum kiwi_status rescue_write(struct wal *wal, struct findings *findings,
     return status;
 }
 
+/* Groups above the mark may stand in a cache only: a sync that should have covered them has failed,
+ * in this process or one before. The next one succeeds and they are lost all the same (Rebello et
+ * al., ATC'20), so they are written again, the same bytes to the same place. */
+static enum kiwi_status ring_harden(struct wal *wal, struct window *window,
+                                    const struct findings *findings)
+{
+    for (uint64_t number = findings->mark_group + 1; number < findings->next_number; number++) {
+        const struct ring_place *place = &findings->places[number % ARRAY_COUNT(findings->places)];
+        uint64_t                 offset = wal_ring_offset(wal, place->position);
+        const struct wal_group_header *header;
+
+        if (place->number != number)
+            continue; /* of the tail: it will be written, or longer ago than anything not durable */
+        TRY(window_group(window, offset, number, &header));
+        if (header == NULL || le64_get(header->number) != number)
+            return FAIL(KIWI_CORRUPT, "%s: group %" PRIu64 ", read a moment ago, is not there, at "
+                        "offset %" PRIu64, io_file_path(wal->ring_file), number, offset);
+        TRY(io_file_write(wal->ring_file, header, wal_group_bytes(le32_get(header->length)),
+                          offset));
+    }
+    return KIWI_OK;
+}
+
 enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findings *findings)
 {
     struct leftovers leftovers = { .count = 0 };
@@ -123,6 +146,7 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
                     wal_ring_offset(wal, findings->scan_position), findings->mark_group);
     if (wal->is_read_only)
         return KIWI_OK;
+    TRY(ring_harden(wal, window, findings));
     TRY(leftovers_erase(wal, &leftovers));
     for (uint32_t i = 0; i < findings->rescue_count; i++)
         TRY(rescue_write(wal, findings, &findings->rescues[i],

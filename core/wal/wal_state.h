@@ -128,8 +128,15 @@ struct rescue {
     uint32_t                       record_count;
 };
 
+/* A group that was found in the ring. */
+struct ring_place {
+    uint64_t number; /* 0: none */
+    uint64_t position;
+};
+
 /* What reading found, and where the log goes on. */
 struct findings {
+    struct ring_place places[2 * WAL_SLOT_COUNT]; /* of the last ones, by number */
     struct ring    ring;              /* low: where reading began; next: behind the last group */
     uint64_t       scan_position;     /* from here on the ring may hold leftovers */
     uint64_t       next_number;       /* of the first group that is not there */

@@ -356,6 +356,40 @@ static void a_read_that_lies_while_opening_becomes_no_damage(void **state)
     assert_in_range(refused, 2, lied - 2);
 }
 
+/* Goal: what an opening that failed has written is durable when the next one says so. Method: the
+ * process dies, one operation of the next opening fails, its sync among them, the one after finds
+ * what there is, then the power is cut. */
+static void an_opening_after_a_failed_one_makes_all_durable(void **state)
+{
+    uint64_t seed = harness_seed();
+    uint32_t failed = 0;
+
+    (void)state;
+    for (uint64_t run = 0; run < sweep_of(400, 100); run++) {
+        struct machine machine;
+        uint64_t       kept;
+
+        machine_open(&machine, seed + run);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        for (uint32_t i = 0; i < 40 && step(&machine); i++)
+            continue;
+        machine_end(&machine, false);
+        simulation_fail_at(machine.simulation,
+                           simulation_operations(machine.simulation) + 1 + run % 16, KIWI_IO,
+                           false);
+        failed += machine_start(&machine) != KIWI_OK;
+        simulation_fail_at(machine.simulation, 0, KIWI_OK, false);
+        machine_end(&machine, false);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        kept = machine.harness.replayed_last;
+        machine_end(&machine, true);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        assert_true(machine.harness.replayed_last >= kept);
+        machine_close(&machine);
+    }
+    assert_true(failed > 20);
+}
+
 /* ---- a failed sync, and what comes after it ---- */
 
 enum { ENDS_MAX = 64 };
@@ -520,6 +554,7 @@ int main(void)
         cmocka_unit_test(lives_of_random_length_follow_each_other),
         cmocka_unit_test(error_of_any_operation_stops_the_log),
         cmocka_unit_test(a_read_that_lies_while_opening_becomes_no_damage),
+        cmocka_unit_test(an_opening_after_a_failed_one_makes_all_durable),
         cmocka_unit_test(log_of_a_failed_sync_is_made_durable_by_opening),
         cmocka_unit_test(seal_survives_a_power_cut),
         cmocka_unit_test(long_log_is_replayed),

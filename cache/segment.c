@@ -252,7 +252,7 @@ static bool can_map(struct segment_pool *pool, uint64_t bytes)
 
 static struct segment *segment_create_alone(struct segment_pool *pool, uint32_t bytes)
 {
-    uint8_t        *base = memory_allocate_aligned(bytes, PAGE_BYTES);
+    uint8_t        *base = memory_allocate_apart(bytes, PAGE_BYTES);
     struct segment *segment = base == NULL ? NULL : segment_create(pool, base, bytes, NULL);
 
     if (segment == NULL) {

@@ -254,7 +254,7 @@ static size_t frame_bytes(size_t bytes)
 
 static void *heap_take(struct buffers *buffers, size_t bytes)
 {
-    void *frame = memory_allocate_aligned(frame_bytes(bytes), PAGE_BYTES);
+    void *frame = memory_allocate_apart(frame_bytes(bytes), PAGE_BYTES);
 
     if (frame == NULL)
         return NULL;

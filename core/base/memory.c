@@ -11,15 +11,14 @@
 #include <string.h>
 
 /*
- * Large blocks come from an arena of jemalloc of our own that keeps nothing of what was freed: the
- * ordinary arenas keep freed pages for ten seconds, and a database of 96 MiB then held 140. They
- * are few and live long (cache segments of small databases, tables being written).
+ * memory_allocate_apart: an arena of jemalloc of our own that keeps nothing of what was freed. The
+ * ordinary arenas keep it for ten seconds, and a database of 96 MiB then held 140. For everything
+ * large it would be dear: each purge interrupts the other processors (wal_damage took ten times as
+ * long).
  */
-#define LARGE_BYTES (32u << 10)
 
 /* Null in a program without jemalloc. */
 #pragma weak mallocx
-#pragma weak rallocx
 #pragma weak mallctl
 
 static _Atomic uint64_t bytes_in_use;
@@ -51,11 +50,11 @@ static void *counted(void *pointer)
     return pointer;
 }
 
-/* ---- large blocks ---- */
+/* ---- blocks apart ---- */
 
 enum { ARENA_UNMADE = 0, ARENA_MAKING, ARENA_NONE, ARENA_FIRST }; /* or ARENA_FIRST + its number */
 
-static _Atomic uint32_t large_arena;
+static _Atomic uint32_t apart_arena;
 
 /* What comes from the arena goes back by free: both must be jemalloc's. Under valgrind, or beside
  * another allocator, they are not. */
@@ -83,83 +82,70 @@ static uint32_t arena_make(void)
     char        name[48];
     const char *kinds[] = { "dirty", "muzzy" };
 
-    if (mallocx == NULL || rallocx == NULL || mallctl == NULL || !malloc_is_jemalloc()
+    if (mallocx == NULL || mallctl == NULL || !malloc_is_jemalloc()
         || mallctl("arenas.create", &arena, &bytes, NULL, 0) != 0)
         return ARENA_NONE;
     for (uint32_t i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "arena.%u.%s_decay_ms", arena, kinds[i]);
-        /* Refused, it would keep freed pages for a while: no error. */
+        /* Refused, it would keep freed pages for longer: no error. */
         (void)mallctl(name, NULL, NULL, &at_once, sizeof at_once);
     }
     return ARENA_FIRST + arena;
 }
 
-/* Flags for mallocx, or 0: this block comes from the ordinary heap. Whoever comes while another
- * thread makes the arena takes that heap too. */
-static int large_flags(size_t bytes)
+/* ARENA_NONE and ARENA_MAKING: whoever comes while another thread makes it takes the ordinary heap
+ * too. */
+static uint32_t arena_apart(void)
 {
-    uint32_t arena, unmade = ARENA_UNMADE;
+    uint32_t arena = atomic_load_explicit(&apart_arena, memory_order_acquire);
+    uint32_t unmade = ARENA_UNMADE;
 
-    if (LIKELY(bytes < LARGE_BYTES))
-        return 0;
-    arena = atomic_load_explicit(&large_arena, memory_order_acquire);
     if (UNLIKELY(arena == ARENA_UNMADE)
-        && atomic_compare_exchange_strong(&large_arena, &unmade, ARENA_MAKING)) {
+        && atomic_compare_exchange_strong(&apart_arena, &unmade, ARENA_MAKING)) {
         arena = arena_make();
-        atomic_store_explicit(&large_arena, arena, memory_order_release);
+        atomic_store_explicit(&apart_arena, arena, memory_order_release);
     }
-    if (arena < ARENA_FIRST)
-        return 0;
-    return MALLOCX_ARENA((int)(arena - ARENA_FIRST)) | MALLOCX_TCACHE_NONE;
+    return arena;
 }
 
 /* ---- the door ---- */
 
 void *memory_allocate(size_t bytes)
 {
-    int flags = large_flags(bytes);
-
-    if (memory_fails_now())
-        return NULL;
-    return counted(flags != 0 ? mallocx(bytes, flags) : malloc(bytes == 0 ? 1 : bytes));
+    return memory_fails_now() ? NULL : counted(malloc(bytes == 0 ? 1 : bytes));
 }
 
 void *memory_allocate_zeroed(size_t bytes)
 {
-    int flags = large_flags(bytes);
-
-    if (memory_fails_now())
-        return NULL;
-    return counted(flags != 0 ? mallocx(bytes, flags | MALLOCX_ZERO)
-                              : calloc(1, bytes == 0 ? 1 : bytes));
+    return memory_fails_now() ? NULL : counted(calloc(1, bytes == 0 ? 1 : bytes));
 }
 
 void *memory_allocate_aligned(size_t bytes, size_t alignment)
 {
-    int   flags = large_flags(bytes);
     void *pointer = NULL;
 
-    if (memory_fails_now())
-        return NULL;
-    if (flags != 0)
-        return counted(mallocx(bytes, flags | MALLOCX_ALIGN(alignment)));
-    if (posix_memalign(&pointer, alignment, bytes == 0 ? 1 : bytes) != 0)
+    if (memory_fails_now() || posix_memalign(&pointer, alignment, bytes == 0 ? 1 : bytes) != 0)
         return NULL;
     return counted(pointer);
+}
+
+void *memory_allocate_apart(size_t bytes, size_t alignment)
+{
+    uint32_t arena = arena_apart();
+
+    if (arena < ARENA_FIRST || bytes == 0)
+        return memory_allocate_aligned(bytes, alignment);
+    if (memory_fails_now())
+        return NULL;
+    return counted(mallocx(bytes, MALLOCX_ARENA((int)(arena - ARENA_FIRST)) | MALLOCX_TCACHE_NONE
+                                      | MALLOCX_ALIGN(alignment)));
 }
 
 void *memory_resize(void *old, size_t bytes)
 {
     size_t before = old == NULL ? 0 : malloc_usable_size(old);
-    int    flags = large_flags(bytes);
-    void  *pointer;
+    void  *pointer = memory_fails_now() ? NULL : realloc(old, bytes == 0 ? 1 : bytes);
 
-    if (memory_fails_now())
-        return NULL;
-    if (flags != 0)
-        pointer = old == NULL ? mallocx(bytes, flags) : rallocx(old, bytes, flags);
-    else
-        pointer = realloc(old, bytes == 0 ? 1 : bytes);
     if (pointer != NULL) {
         atomic_fetch_sub_explicit(&bytes_in_use, before, memory_order_relaxed);
         counted(pointer);

@@ -14,6 +14,8 @@
 MUST_USE void *memory_allocate(size_t bytes);        /* NULL when there is none */
 MUST_USE void *memory_allocate_zeroed(size_t bytes);
 MUST_USE void *memory_allocate_aligned(size_t bytes, size_t alignment);
+/* For few, large and long-lived blocks: their pages go back to the system when they are freed. */
+MUST_USE void *memory_allocate_apart(size_t bytes, size_t alignment);
 MUST_USE void *memory_resize(void *old, size_t bytes); /* NULL leaves old as it was */
 void           memory_free(void *pointer);           /* NULL is fine; any of the above */
 uint64_t       memory_allocated_bytes(void);         /* in use now, over the whole process */

@@ -26,7 +26,7 @@
 
 enum {
     HUGE_BYTES = 2 << 20,
-    HUGE_POOL_BYTES_MIN = 8 << 20, /* a smaller pool must not grow by 2 MiB for one frame */
+    HUGE_POOL_BYTES_MIN = 4 << 20, /* a smaller pool must not grow by 2 MiB for one frame */
     ORDER_REGION = 9,
     ORDER_COUNT = ORDER_REGION + 1,
     ORDER_FRAME_MAX = 8,
@@ -254,7 +254,7 @@ static size_t frame_bytes(size_t bytes)
 
 static void *heap_take(struct buffers *buffers, size_t bytes)
 {
-    void *frame = memory_allocate_apart(frame_bytes(bytes), PAGE_BYTES);
+    void *frame = memory_allocate_aligned(frame_bytes(bytes), PAGE_BYTES);
 
     if (frame == NULL)
         return NULL;

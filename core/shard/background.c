@@ -237,7 +237,7 @@ static void merge_warm(void *context, uint64_t table_id, struct block_ref ref, c
  * what one job finds in the runner's buffers. Windows of others become smaller. */
 static uint64_t window_bytes_for(uint64_t memtable_bytes, uint64_t buffers_bytes)
 {
-    uint64_t bytes = min_u64(memtable_bytes / 16, buffers_bytes / 32);
+    uint64_t bytes = min_u64(memtable_bytes / 16, buffers_bytes / 16);
 
     return max_u64(min_u64(bytes, WINDOW_BYTES_MAX) / WINDOW_BYTES_MIN * WINDOW_BYTES_MIN,
                    WINDOW_BYTES_MIN);

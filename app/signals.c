@@ -1,5 +1,6 @@
 /*
- * signals.c: the first SIGINT or SIGTERM asks for an end, the second one ends.
+ * signals.c: the first SIGINT or SIGTERM asks for an end, the second one ends. A file beyond the
+ * process's limit is an error to be told, as on a full disk, and no signal.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -27,4 +28,6 @@ void signals_set(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGXFSZ, &action, NULL);
 }

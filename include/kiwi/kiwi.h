@@ -14,6 +14,8 @@
  *          the directory locked until it exits or execs.
  * Files    every table keeps a file open: a database of many tables needs RLIMIT_NOFILE to match.
  *          Where a file cannot be opened writing stops with a text that says so, until it can.
+ *          Under a limit of file sizes (RLIMIT_FSIZE) the program must ignore SIGXFSZ, or that
+ *          signal ends it; then what does not fit is an error like any other.
  * Disk     snapshots, iterators and forks hold the tables they may read: what is merged away
  *          meanwhile stays on disk until they are closed.
  */

@@ -531,6 +531,19 @@ static void more_tables_than_the_soft_limit_of_files_are_no_trouble(void **state
                      0);
 }
 
+/* No signal ends it: what does not fit is told, as on a full disk. */
+static void a_limited_file_size_is_told_and_ends_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(system("for size in 8 104 4000; do rm -rf small; (ulimit -f $size; "
+                            KIWIDB " put --create -d small key value >out 2>&1); code=$?;"
+                            " test $code -eq 3 && grep -q 'small/.*File too large' out || exit 1;"
+                            " done"),
+                     0);
+    expect("put --create -d small key value", 0);
+    expect_output("get -d small key", "value");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +564,7 @@ int main(void)
         cmocka_unit_test(verify_tells_damage_by_file_and_keys),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),
         cmocka_unit_test(signals_leave_a_partial_report),
+        cmocka_unit_test(a_limited_file_size_is_told_and_ends_nothing_else),
         cmocka_unit_test(more_tables_than_the_soft_limit_of_files_are_no_trouble),
     };
 

@@ -1,5 +1,5 @@
 /*
- * refused_test.c: a host that refuses io_uring, or descriptors.
+ * refused_test.c: a host that refuses io_uring, locked memory, or descriptors.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 
 #include "tests/support/world.h"
 
-enum { PROMISE_KEPT = 0, PROMISE_BROKEN = 1, NO_FILTER_HERE = 77 };
+enum { PROMISE_KEPT = 0, PROMISE_BROKEN = 1, NO_FILTER_HERE = 77, NOBODY = 65534 };
 
 /* As the seccomp filter of a container: io_uring_setup fails with error. */
 static bool rings_refuse(int error)
@@ -116,6 +116,54 @@ static void a_kernel_without_rings_names_posix_and_posix_works(void **state)
     refuse(ENOSYS, true);
 }
 
+/* As an ordinary user, to whom the limit of locked memory applies. */
+static int child_locked(uint64_t locked_bytes, struct world *world)
+{
+    struct rlimit    limit = { locked_bytes, locked_bytes };
+    struct kiwi_slice key = { "key", 3 }, value = { "value", 5 };
+
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0)
+        return PROMISE_BROKEN;
+    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+        return PROMISE_BROKEN;
+    world->options.io_backend = KIWI_IO_URING;
+    if (world_open(world) == KIWI_OK) { /* a kernel that does not count rings */
+        if (!step_is(kiwi_put(world->context, key, value, KIWI_DURABLE) == KIWI_OK, "put")
+            || !step_is(kiwi_flush(world->context) == KIWI_OK, "flush")
+            || !step_is(world_close(world) == KIWI_OK, "close"))
+            return PROMISE_BROKEN;
+    } else if (!step_is(strstr(kiwi_error_text(), "locked-memory") != NULL
+                            && strstr(kiwi_error_text(), "io_backend=posix") != NULL,
+                        "an open without locked memory")) {
+        return PROMISE_BROKEN;
+    }
+    return posix_works(world) ? PROMISE_KEPT : PROMISE_BROKEN;
+}
+
+static void hardly_any_locked_memory_is_enough_or_names_posix(void **state)
+{
+    static const uint64_t limits[] = { 0, 4096, 64u << 10 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct world world;
+        int          result;
+        pid_t        child;
+
+        world_make(&world, WORLD_MANAGED, 1);
+        if (geteuid() == 0)
+            assert_int_equal(chown(world.directory, NOBODY, NOBODY), 0);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(child_locked(limits[i], &world));
+        assert_int_equal(waitpid(child, &result, 0), child);
+        assert_true(WIFEXITED(result));
+        assert_int_equal(WEXITSTATUS(result), PROMISE_KEPT);
+        world_end(&world);
+    }
+}
+
 /* Goal: the engine's thread meets the failure, the caller's thread gets the text; when there are
  * descriptors again, all goes on. */
 static void a_flush_without_descriptors_tells_its_caller(void **state)
@@ -152,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forbidden_ring_names_posix_and_posix_works),
         cmocka_unit_test(a_kernel_without_rings_names_posix_and_posix_works),
+        cmocka_unit_test(hardly_any_locked_memory_is_enough_or_names_posix),
         cmocka_unit_test(a_flush_without_descriptors_tells_its_caller),
     };
 

@@ -46,12 +46,24 @@ int io_backend_of(const struct command *command, const struct arguments *argumen
     return usage_fail(command, "io backend '%.40s' is neither uring nor posix", name);
 }
 
+/* Notes are for programs that keep a log; a command's own output says what it did. */
+static void warning_print(void *context, enum kiwi_log_level level, const char *text)
+{
+    const struct command *command = context;
+
+    if (level >= KIWI_LOG_WARNING)
+        fprintf(stderr, "kiwidb %s: %s: %s\n", command->name,
+                level == KIWI_LOG_ERROR ? "error" : "warning", text);
+}
+
 static int options_fill(const struct command *command, const struct arguments *arguments,
                         struct kiwi_options *options)
 {
     *options = kiwi_options_default();
     options->memory_bytes = MEMORY_BYTES_DEFAULT;
     options->create = arguments->is_create;
+    options->log = warning_print;
+    options->log_context = (void *)(uintptr_t)command;
     if (arguments->memory != NULL && !text_size(arguments->memory, &options->memory_bytes))
         return usage_fail(command, "'%.40s' is no size; write 64MiB or 1GB", arguments->memory);
     return io_backend_of(command, arguments, &options->io_backend);

@@ -180,6 +180,16 @@ static enum kiwi_status drops_settle(struct kiwi_db *db)
     return status;
 }
 
+static void notices_of_opening_tell(struct kiwi_db *db)
+{
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        struct notices notices;
+
+        if (notices_take(db->shards[i], &notices))
+            notices_tell(&db->options, &notices);
+    }
+}
+
 /* The name of the database's directory lives in its parent. */
 static enum kiwi_status parent_sync(struct kiwi_db *db)
 {
@@ -259,6 +269,7 @@ enum kiwi_status kiwi_open(const char *directory, const struct kiwi_options *opt
     }
     if ((status = directory_open(db, options)) != KIWI_OK)
         goto fail;
+    notices_of_opening_tell(db);
     if ((status = drops_settle(db)) != KIWI_OK)
         goto fail;
     if (options->drive == KIWI_MANAGED && (status = threads_start(db)) != KIWI_OK) {

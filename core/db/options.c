@@ -65,6 +65,8 @@ static const struct option_field fields[] = {
     ANY(must_be_new),
     ANY(read_verify),
     DERIVED(scrub_bytes_per_second, 64u << 10, 1ull << 40),
+    ANY(log),
+    ANY(log_context),
     LIVE(memtable_bytes, 16384, 0), /* to memory_bytes */
     LIVE(memtable_entry_max, 1, 1ull << 40),
     LIVE(frozen_max, 1, SHARD_FROZEN_MAX),

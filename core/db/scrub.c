@@ -32,6 +32,17 @@ struct scrubbing {
 
 /* ---- telling ---- */
 
+static void log_tell(const struct kiwi_db *db, enum kiwi_log_level level, const char *what,
+                     const char *text)
+{
+    char line[640];
+
+    if (db->options.log == NULL)
+        return;
+    snprintf(line, sizeof line, "%s%s", what, text);
+    db->options.log(db->options.log_context, level, line);
+}
+
 static void table_damaged(void *context, const struct table_damage *damage)
 {
     struct scrubbing   *scrubbing = context;
@@ -44,6 +55,7 @@ static void table_damaged(void *context, const struct table_damage *damage)
     db->scrub.damages++;
     snprintf(db->scrub.finding, sizeof db->scrub.finding, "%s", finding.text);
     shard_leave(db->shards[0], NULL);
+    log_tell(db, KIWI_LOG_ERROR, "a scrub has found damage: ", finding.text);
     if (scrubbing->options->found != NULL)
         scrubbing->options->found(scrubbing->options->context, &finding);
 }
@@ -207,12 +219,17 @@ static void scrub_thread_run(void *argument)
     struct kiwi_scrub_report  report;
     struct scrubbing          scrubbing = { .db = db, .options = &options, .report = &report,
                                             .must_stop = &db->scrub.must_stop };
+    bool                      was_made = true;
 
     while (!is_stopped(&scrubbing)) {
         /* Findings are in the statistics; a pass that could not be made is tried again. */
         enum kiwi_status status = scrub_run(&scrubbing);
         bool             is_made = status == KIWI_OK || status == KIWI_CORRUPT;
 
+        if (!is_made && was_made && !is_stopped(&scrubbing))
+            log_tell(db, KIWI_LOG_WARNING, "a scrub could not be made and is tried again: ",
+                     fail_text());
+        was_made = is_made;
         park(&db->scrub.must_stop, 0, is_made ? REST_NS : RETRY_NS);
     }
 }

@@ -100,13 +100,6 @@ enum kiwi_status memtable_rotate(struct shard *shard)
 
 /* ---- waiting for flushes and compactions ---- */
 
-/* The failure was met a moment ago on this thread, the runner's. */
-static void trouble_note(struct shard *shard)
-{
-    if (shard->stopped == KIWI_OK) /* else it tells why */
-        snprintf(shard->trouble, sizeof shard->trouble, "%.250s", fail_text());
-}
-
 /* A flush or merge could not begin or has failed: later again; after some in a row, who waits is
  * told. */
 static void attempt_failed(struct shard *shard, bool is_flush, enum kiwi_status status)
@@ -120,6 +113,8 @@ static void attempt_failed(struct shard *shard, bool is_flush, enum kiwi_status 
     if (++*failures >= FAILURES_MAX)
         *kept = status;
     trouble_note(shard);
+    if (*failures >= FAILURES_MAX || status == KIWI_CORRUPT)
+        failure_notice(shard, is_flush, status);
 }
 
 static bool active_is_younger(const struct shard *shard, uint64_t sequence)
@@ -543,8 +538,10 @@ static void publish_again(struct shard *shard, struct running_job *running, uint
         trouble_note(shard);
     }
     if (now < running->write_retry_ns) {
-        if (running->write_tries >= FAILURES_MAX) /* flushes wait for the same manifest */
+        if (running->write_tries >= FAILURES_MAX) { /* flushes wait for the same manifest */
             shard->flush_status = shard->compaction_status = KIWI_FULL;
+            failure_notice(shard, job_kind(running->job) == JOB_FLUSH, KIWI_FULL);
+        }
         return;
     }
     running->write_is_full = false;
@@ -656,9 +653,11 @@ static void job_end(struct shard *shard, struct running_job *running)
     } else if (is_flush) {
         shard->flush_status = KIWI_OK;
         shard->flush_failures = 0;
+        success_notice(shard, true);
     } else {
         shard->compaction_status = KIWI_OK;
         shard->compaction_failures = 0;
+        success_notice(shard, false);
     }
     job_close(running->job);
     running->job = NULL;
@@ -831,7 +830,7 @@ bool background_turn(struct shard *shard, struct context *runner, uint64_t budge
         return false;
     }
     turn_inside(shard, runner);
-    shard_leave(shard, runner);
+    notices_leave(shard, runner);
     for (uint32_t i = 0; i < JOB_SLOTS; i++) {
         struct running_job *running = job_slot(shard, i);
 

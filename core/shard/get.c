@@ -305,7 +305,8 @@ void get_resume(struct shard *shard, struct kiwi_op *op, struct context *executo
     enum kiwi_status  status = read->request.status;
 
     if (status != KIWI_OK) {
-        shard->counters.corruptions += status == KIWI_CORRUPT;
+        if (status == KIWI_CORRUPT)
+            damage_note(shard, io_file_path(read->get.table->file), ref.offset, ref.bytes);
         read_end(shard, op, read);
         op_finish(op, status, executor);
         return;

@@ -125,6 +125,24 @@ uint64_t shard_recovered_sequence(const struct shard *shard)
     return shard->recovered_sequence;
 }
 
+static void recovery_tell(struct shard *shard)
+{
+    const struct wal_recovery *found = &shard->log_recovery;
+
+    if (!found->was_sealed && found->record_count + found->tail_record_count > 0)
+        notice_add(shard, KIWI_LOG_NOTE, "it was not closed: %llu writes replayed from the log and "
+                   "%llu from its tail, up to sequence %llu",
+                   (unsigned long long)found->record_count,
+                   (unsigned long long)found->tail_record_count,
+                   (unsigned long long)found->sequence_last);
+    if (found->leftover_count > 0)
+        notice_add(shard, KIWI_LOG_NOTE, "%llu log groups behind a torn end, never acknowledged as "
+                   "durable, were cut off", (unsigned long long)found->leftover_count);
+    if (shard->dropped_count > 0)
+        notice_add(shard, KIWI_LOG_NOTE, "%llu writes of batches that another shard has lost were "
+                   "dropped", (unsigned long long)shard->dropped_count);
+}
+
 enum kiwi_status shard_open_finish(struct shard *shard)
 {
     enum kiwi_status status = KIWI_OK;
@@ -143,6 +161,7 @@ enum kiwi_status shard_open_finish(struct shard *shard)
     shard->deferred_last = NULL;
     shard->is_recovering = false;
     TRY(status);
+    recovery_tell(shard);
     if (wal_staged_bytes(shard->wal) > 0)
         shard->log_deadline_ns = io_now_ns(shard->options.io);
     shard->wants_runner = true;
@@ -208,6 +227,7 @@ static enum kiwi_status log_recover(struct shard *shard, const struct manifest_s
     shard->sequence = state->flushed_sequence;
     TRY(memtable_rotate(shard));
     TRY(wal_recover(shard->wal, position, state->flushed_sequence, replay_visit, shard, &recovery));
+    shard->log_recovery = recovery;
     shard->sequence = max_u64(state->flushed_sequence, recovery.sequence_last);
     shard->recovered_sequence = shard->sequence;
     shard->shown_sequence = shard->sequence;
@@ -318,6 +338,7 @@ void shard_free(struct shard *shard)
 enum kiwi_status shard_close(struct shard *shard)
 {
     struct context   context;
+    struct notices   notices;
     enum kiwi_status status;
 
     if (shard == NULL)
@@ -335,6 +356,8 @@ enum kiwi_status shard_close(struct shard *shard)
             context_end(&context);
         }
     }
+    if (notices_take(shard, &notices))
+        notices_tell(&shard->options.options, &notices);
     shard_free(shard);
     return status;
 }

@@ -191,9 +191,10 @@ static const uint8_t *block_find(struct shard *shard, struct scan *scan, struct 
         block = (const uint8_t *)read->buffer + (ref.offset - read->request.offset);
         if (shard->options.options.read_verify) {
             *status = table_block_check(table, ref, block);
-            shard->counters.corruptions += *status != KIWI_OK;
-            if (*status != KIWI_OK)
+            if (*status != KIWI_OK) {
+                damage_note(shard, io_file_path(table->file), ref.offset, ref.bytes);
                 return NULL;
+            }
         }
         if (sources->used_count < SCAN_USED_MAX)
             sources->used[sources->used_count++] = (struct scan_used){ table, ref, block };

@@ -86,6 +86,8 @@ void shard_stop(struct shard *shard, enum kiwi_status status, const char *format
     va_start(arguments, format);
     vsnprintf(shard->trouble, sizeof shard->trouble, format, arguments);
     va_end(arguments);
+    notice_add(shard, KIWI_LOG_ERROR, "takes no more writes until the database is opened again: %s",
+               shard->trouble);
 }
 
 enum kiwi_status shard_stop_cause(const struct shard *shard)

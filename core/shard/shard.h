@@ -16,6 +16,7 @@
 #include "compact/job.h"
 #include "core/memtable/memtable.h"
 #include "core/shard/context.h"
+#include "core/shard/notice.h"
 #include "core/shard/snapshot.h"
 #include "core/version/manifest.h"
 #include "core/wal/wal.h"
@@ -182,6 +183,7 @@ struct shard {
     struct deferred  *deferred, *deferred_last;
     uint64_t          recovered_sequence;
     uint64_t          dropped_count;               /* entries of batches that other shards lost */
+    struct wal_recovery log_recovery;              /* what the log had */
     bool              is_recovering;               /* until shard_open_finish */
 
     /* the runner */
@@ -208,6 +210,8 @@ struct shard {
     /* not OK: it failed several times in a row */
     enum kiwi_status  flush_status, compaction_status;
     uint32_t          flush_failures, compaction_failures; /* in a row */
+    bool              flush_is_told, compaction_is_told;   /* that it failed */
+    struct notices    notices;
     char              trouble[256];                /* why it stopped; before, the last failure of
                                                     * the background */
     /* no new ones before, after one failed */
@@ -363,3 +367,5 @@ void snapshot_unregister(struct shard *shard, uint64_t sequence);
 /* ---- statistics.c ---- */
 void shard_stats_add(struct shard *shard, struct kiwi_stats *stats);
 void shard_stats_reset(struct shard *shard);
+/* A read met a block that is not what was written. */
+void damage_note(struct shard *shard, const char *path, uint64_t offset, uint64_t bytes);

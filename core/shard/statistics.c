@@ -82,6 +82,14 @@ static void log_add(struct shard *shard, struct kiwi_stats *stats)
         manifest_written_bytes(shard->manifest) - shard->counters.manifest_base;
 }
 
+void damage_note(struct shard *shard, const char *path, uint64_t offset, uint64_t bytes)
+{
+    /* Whoever reads is told each time; the log hears of the first, or of nothing else any more. */
+    if (shard->counters.corruptions++ == 0)
+        notice_add(shard, KIWI_LOG_ERROR, "a read has met damage: %s: %llu bytes at offset %llu",
+                   path, (unsigned long long)bytes, (unsigned long long)offset);
+}
+
 void shard_stats_add(struct shard *shard, struct kiwi_stats *stats)
 {
     const struct shard_counters *from = &shard->counters;

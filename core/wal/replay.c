@@ -425,6 +425,7 @@ enum kiwi_status wal_recover(struct wal *wal, struct wal_position position,
     log_go_on(wal, &replay, position.group);
     out->sequence_last = replay.sequence_given;
     out->was_sealed = replay.findings.is_sealed;
+    out->leftover_count = replay.findings.leftover_count;
     status = KIWI_OK;
 done:
     window_close(&replay.window);

@@ -148,6 +148,7 @@ enum kiwi_status wal_settle(struct wal *wal, struct window *window, struct findi
         return KIWI_OK;
     TRY(ring_harden(wal, window, findings));
     TRY(leftovers_erase(wal, &leftovers));
+    findings->leftover_count = leftovers.count;
     for (uint32_t i = 0; i < findings->rescue_count; i++)
         TRY(rescue_write(wal, findings, &findings->rescues[i],
                          findings->last_is_open && i + 1 == findings->rescue_count));

@@ -74,6 +74,7 @@ void                      wal_close(struct wal *wal); /* NULL is fine; no group 
 struct wal_recovery {
     uint64_t group_count, record_count, byte_count; /* replayed from the ring */
     uint64_t tail_record_count;                     /* replayed from the mapped tail */
+    uint64_t leftover_count;                        /* groups behind a torn end, erased */
     uint64_t sequence_last;                         /* 0: nothing replayed */
     bool     was_sealed;                            /* closed cleanly */
 };

@@ -146,6 +146,7 @@ struct findings {
     uint64_t       data_group;        /* the last group that has records */
     struct rescue *rescues;           /* owned; in order */
     uint32_t       rescue_count, rescue_capacity;
+    uint32_t       leftover_count;    /* groups behind the end, erased */
     bool           last_is_open;      /* the last rescued group was never closed */
     bool           is_sealed;
 };

@@ -35,6 +35,13 @@ enum kiwi_io_backend {
     KIWI_IO_POSIX,     /* plain system calls, for hosts that forbid io_uring */
 };
 
+/* How much a line for kiwi_options.log matters. */
+enum kiwi_log_level {
+    KIWI_LOG_NOTE = 0, /* worth knowing: what an opening found, what goes on again */
+    KIWI_LOG_WARNING,  /* something failed and is tried again; writes may have to wait for it */
+    KIWI_LOG_ERROR,    /* damage, or a shard that takes no more writes */
+};
+
 struct io;
 
 struct kiwi_options {
@@ -50,6 +57,18 @@ struct kiwi_options {
     /* Managed: a thread of the engine's own reads all tables at this rate, again and again, and
      * checks them (kiwi_scrub; findings are in kiwi_stats): 64 KiB to 1 TiB. 0: none does. */
     uint64_t             scrub_bytes_per_second;
+
+    /*
+     * Told what no call's status tells, one line at a time, without its end, borrowed until it
+     * returns: what an opening replayed, damage that a scrub, a merge or a read meets, flushes and
+     * merges that fail again and again, and that go on again, a shard that stops taking writes.
+     * Rare by nature, each with the names of shard or file. NULL: nobody listens. No shard is
+     * entered while it runs. It comes from the engine's own threads and from threads inside
+     * kiwi_open, kiwi_close, kiwi_scrub, kiwi_poll and blocking calls, several at a time; it must
+     * return soon and not use the database.
+     */
+    void               (*log)(void *context, enum kiwi_log_level level, const char *text);
+    void                *log_context; /* handed to log */
 
     /* The rest adapts. Zero means derived; after ";" what that gives. What is marked (live) can be
      * changed while the database is open, see kiwi_configure. */

@@ -52,6 +52,8 @@ static const struct option options[] = {
     OPTION(must_be_new, OPTION_FLAG, false, 0, 1),
     OPTION(read_verify, OPTION_FLAG, false, 0, 1),
     OPTION(scrub_bytes_per_second, OPTION_WHOLE, true, 64u << 10, 1ull << 40),
+    OPTION(log, OPTION_POINTER, false, 0, 0),
+    OPTION(log_context, OPTION_POINTER, false, 0, 0),
     LIVE_OPTION(memtable_bytes, OPTION_WHOLE, 16384, 8u << 20),
     LIVE_OPTION(memtable_entry_max, OPTION_WHOLE, 1, 1ull << 40),
     LIVE_OPTION(frozen_max, OPTION_WHOLE, 1, 16),

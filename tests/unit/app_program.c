@@ -434,6 +434,10 @@ static void verify_tells_damage_by_file_and_keys(void **state)
     json_decref(document);
     expect("verify tables", 4);
     assert_non_null(strstr(output, "keys from '"));
+    expect("scan -d tables", 4);
+    read_all("err");
+    assert_non_null(strstr(output, "kiwidb scan: error: shard 0 of tables/shard-00: a read has met"
+                                   " damage: tables/shard-00/t-"));
     expect("repair tables", 2);
     document = json_of("repair tables --into saved --dry-run --json", 4, "kiwi.repair");
     assert_true(json_integer_value(json_object_get(document, "written_entries")) > 1000);

@@ -75,11 +75,8 @@ size_t key_write(const struct key_shape *shape, uint64_t record, uint8_t *out)
 }
 
 /* Eight digits as a number, the reverse of digits8; *wrong collects bits of what is no digit. */
-static uint32_t digits8_read(const uint8_t *digits, uint64_t *wrong)
+static inline uint32_t digits8_read(uint64_t word, uint64_t *wrong)
 {
-    uint64_t word;
-
-    memcpy(&word, digits, 8);
     word -= 0x3030303030303030ull;
     *wrong |= (word | (word + 0x7676767676767676ull)) & 0x8080808080808080ull;
     word = word * 10 + (word >> 8); /* pairs, in every other byte */
@@ -90,7 +87,7 @@ static uint32_t digits8_read(const uint8_t *digits, uint64_t *wrong)
 /* A scan checks every row, so keys of the usual lengths are read rather than written anew. */
 bool key_is(const struct key_shape *shape, uint64_t record, const uint8_t *key, size_t bytes)
 {
-    uint64_t number, read = 0, wrong = 0;
+    uint64_t number, read, first, wrong = 0;
     uint32_t head;
 
     if (__builtin_expect(shape->digits_min > 1 || bytes < 4 + 17 || bytes > 4 + 19, 0)) {
@@ -103,13 +100,13 @@ bool key_is(const struct key_shape *shape, uint64_t record, const uint8_t *key, 
     wrong |= head ^ 0x72657375u; /* "user" */
     wrong |= key[4] == '0';
     head = (uint32_t)bytes - 4 - 16;
-    for (uint32_t i = 0; i < head; i++) {
-        uint32_t digit = (uint32_t)key[4 + i] - '0';
-
-        wrong |= digit > 9;
-        read = 10 * read + digit;
-    }
-    read = read * 100000000u + digits8_read(key + 4 + head, &wrong);
-    read = read * 100000000u + digits8_read(key + 12 + head, &wrong);
+    memcpy(&first, key + 4, 8);
+    /* The first one to three digits as eight, zeros in front. */
+    first = first << 8 * (8 - head) | 0x3030303030303030ull >> 8 * head;
+    read = digits8_read(first, &wrong);
+    memcpy(&first, key + 4 + head, 8);
+    read = read * 100000000u + digits8_read(first, &wrong);
+    memcpy(&first, key + 12 + head, 8);
+    read = read * 100000000u + digits8_read(first, &wrong);
     return wrong == 0 && read == number;
 }

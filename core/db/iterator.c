@@ -119,13 +119,40 @@ static void scan_start(struct kiwi_iterator *iterator, struct scan *scan)
     shard_run(scan->shard, &scan->task, scan->context);
 }
 
+static uint32_t root(uint32_t number)
+{
+    uint32_t root = 0;
+
+    while ((uint64_t)(root + 1) * (root + 1) <= number)
+        root++;
+    return root;
+}
+
+/* So many of a shard's rows are likely to be among the next ones of all. Its part varies by about
+ * the root of its mean; too few cost one more fill, too many are copied in vain. */
+static uint32_t rows_of_shard(const struct kiwi_iterator *iterator, uint64_t rows)
+{
+    uint32_t share = (uint32_t)min_u64(rows / iterator->shard_count, 16384);
+
+    return iterator->shard_count == 1 ? share : share + root(share) + 1;
+}
+
 static void limits_first(const struct kiwi_iterator *iterator, struct scan *scan)
 {
-    uint32_t share = iterator->row_hint / iterator->shard_count;
-
     scan->row_limit = iterator->row_hint == 0 ? ROWS_FIRST
-                    : (uint32_t)min_u64(share + share / 4 + 4, 16384);
+                                              : rows_of_shard(iterator, iterator->row_hint);
     scan->byte_limit = iterator->row_hint == 0 ? BYTES_FIRST : 4 * BYTES_MAX;
+}
+
+/* As long as less was shown than is wanted, only what is missing is filled. */
+static void limits_lower(const struct kiwi_iterator *iterator, struct scan *scan)
+{
+    uint64_t shown = 0;
+
+    for (uint32_t i = 0; i < iterator->shard_count; i++)
+        shown += iterator->scans[i].rows_before + iterator->scans[i].row_index;
+    if (shown < iterator->row_hint)
+        scan->row_limit = rows_of_shard(iterator, iterator->row_hint - shown);
 }
 
 static void limits_grow(struct scan *scan)
@@ -148,25 +175,31 @@ static void fills_start(struct kiwi_iterator *iterator)
     for (uint32_t i = 0; i < iterator->shard_count; i++) {
         struct scan *scan = &iterator->scans[i];
 
-        if (scan_is_dry(scan) && !scan->at_end && scan->status == KIWI_OK)
-            scan_start(iterator, scan);
+        if (!scan_is_dry(scan) || scan->at_end || scan->status != KIWI_OK)
+            continue;
+        if (iterator->row_hint > 0)
+            limits_lower(iterator, scan);
+        scan->rows_before += scan->row_count;
+        scan->row_count = scan->row_index = 0;
+        scan_start(iterator, scan);
     }
     iterator->is_starting = false;
 }
 
 /* ---- rows ---- */
 
-static struct bytes row_key(const struct scan *scan)
+static inline struct bytes row_key(const struct scan *scan)
 {
-    const struct scan_row *row = &scan->rows[scan->row_index];
-
-    return bytes_of(scan->bytes + row->key_offset, row->key_bytes);
+    return scan_row_key(scan, scan->row_index);
 }
 
+/* A chunk without rows loses against all heads but its like. */
 static inline void head_set(const struct kiwi_iterator *iterator, struct scan *scan)
 {
-    if (!scan_is_dry(scan))
+    if (LIKELY(!scan_is_dry(scan)))
         scan->row_head = head_behind(row_key(scan), iterator->prefix_bytes);
+    else
+        scan->row_head = iterator->is_backward ? 0 : UINT64_MAX;
 }
 
 /* Chunks have been filled. Each is sorted, so what its first and last key share, all share. */
@@ -179,17 +212,14 @@ static void heads_set(struct kiwi_iterator *iterator)
 
         if (scan_is_dry(scan))
             continue;
-        const struct scan_row *last = &scan->rows[scan->row_count - 1];
-        struct bytes           first = row_key(scan);
+        struct bytes first = row_key(scan), last = scan_row_key(scan, scan->row_count - 1);
 
         if (one.data == NULL) {
             one = first;
             iterator->prefix_bytes = first.size;
         }
         iterator->prefix_bytes = min_u64(iterator->prefix_bytes, bytes_shared(one, first));
-        iterator->prefix_bytes =
-            min_u64(iterator->prefix_bytes,
-                    bytes_shared(one, bytes_of(scan->bytes + last->key_offset, last->key_bytes)));
+        iterator->prefix_bytes = min_u64(iterator->prefix_bytes, bytes_shared(one, last));
     }
     for (uint32_t i = 0; i < iterator->shard_count; i++)
         head_set(iterator, &iterator->scans[i]);
@@ -285,7 +315,7 @@ static enum kiwi_status goal_set(struct kiwi_iterator *iterator, const struct go
     for (uint32_t i = 0; i < iterator->shard_count; i++) {
         struct scan *scan = &iterator->scans[i];
 
-        scan->row_count = scan->row_index = 0;
+        scan->row_count = scan->row_index = scan->rows_before = 0;
         scan->at_end = false;
         scan->status = KIWI_OK;
         scan->from_edge = goal->from_edge;
@@ -536,19 +566,29 @@ static enum kiwi_status move(struct kiwi_iterator *iterator, enum kiwi_movement 
     return op.status;
 }
 
-/* The common step stays in one chunk of one shard, or changes between chunks that have rows. */
-static bool step_locally(struct kiwi_iterator *iterator, bool is_backward)
+/* A step within chunks that have rows: most need nothing else. */
+static inline enum kiwi_status step(struct kiwi_iterator *iterator, enum kiwi_movement movement)
 {
+    bool         is_backward = movement == KIWI_PREVIOUS;
     struct scan *scan;
 
-    if (!iterator->is_valid || iterator->is_backward != is_backward || iterator->op != NULL)
-        return false;
+    if (UNLIKELY(!iterator->is_valid || iterator->is_backward != is_backward
+                 || iterator->op != NULL))
+        return move(iterator, movement, (struct kiwi_slice){ NULL, 0 });
     scan = &iterator->scans[iterator->current];
-    if (scan->row_index + 1 >= scan->row_count && !scan->at_end)
-        return false;
+    if (UNLIKELY(scan->row_index + 1 >= scan->row_count) && !scan->at_end)
+        return move(iterator, movement, (struct kiwi_slice){ NULL, 0 });
     scan->row_index++;
     head_set(iterator, scan);
-    return true;
+    if (LIKELY(iterator->shard_count == 2)) {
+        uint64_t a = iterator->scans[0].row_head, b = iterator->scans[1].row_head;
+
+        /* Who is next is as good as random, so without a branch. Equal: perhaps both are dry. */
+        iterator->current = (b < a) != is_backward;
+        if (LIKELY(a != b))
+            return KIWI_OK;
+    }
+    return current_choose(iterator) ? KIWI_OK : KIWI_NOT_FOUND;
 }
 
 enum kiwi_status kiwi_iterator_seek(struct kiwi_iterator *iterator, struct kiwi_slice key)
@@ -573,16 +613,12 @@ enum kiwi_status kiwi_iterator_last(struct kiwi_iterator *iterator)
 
 enum kiwi_status kiwi_iterator_next(struct kiwi_iterator *iterator)
 {
-    if (LIKELY(step_locally(iterator, false)))
-        return current_choose(iterator) ? KIWI_OK : KIWI_NOT_FOUND;
-    return move(iterator, KIWI_NEXT, (struct kiwi_slice){ NULL, 0 });
+    return step(iterator, KIWI_NEXT);
 }
 
 enum kiwi_status kiwi_iterator_previous(struct kiwi_iterator *iterator)
 {
-    if (LIKELY(step_locally(iterator, true)))
-        return current_choose(iterator) ? KIWI_OK : KIWI_NOT_FOUND;
-    return move(iterator, KIWI_PREVIOUS, (struct kiwi_slice){ NULL, 0 });
+    return step(iterator, KIWI_PREVIOUS);
 }
 
 bool kiwi_iterator_is_valid(const struct kiwi_iterator *iterator)
@@ -596,7 +632,7 @@ struct kiwi_slice kiwi_iterator_key(const struct kiwi_iterator *iterator)
     const struct scan_row *row = &scan->rows[scan->row_index];
 
     assert(iterator->is_valid);
-    return (struct kiwi_slice){ scan->bytes + row->key_offset, row->key_bytes };
+    return (struct kiwi_slice){ scan->bytes + row->offset, row->key_bytes };
 }
 
 struct kiwi_slice kiwi_iterator_value(const struct kiwi_iterator *iterator)
@@ -605,5 +641,5 @@ struct kiwi_slice kiwi_iterator_value(const struct kiwi_iterator *iterator)
     const struct scan_row *row = &scan->rows[scan->row_index];
 
     assert(iterator->is_valid);
-    return (struct kiwi_slice){ scan->bytes + row->value_offset, row->value_bytes };
+    return (struct kiwi_slice){ scan->bytes + row->offset + row->key_bytes, row->value_bytes };
 }

@@ -451,24 +451,3 @@ uint32_t merge_waiting_input(const struct merge *merge)
     assert(merge->iter.state == ITER_WANTS_BLOCK);
     return merge->task_input;
 }
-
-uint32_t merge_entry_input(const struct merge *merge)
-{
-    assert(merge->iter.state == ITER_AT_ENTRY);
-    return merge->tree[0];
-}
-
-const struct entry *merge_entry_other(struct merge *merge)
-{
-    const uint32_t *tree = merge->tree;
-    uint32_t        best = UINT32_MAX;
-
-    assert(merge->iter.state == ITER_AT_ENTRY);
-    /* The second is among those that lost to the first. */
-    for (uint32_t node = (merge->count + tree[0]) / 2; node > 0; node /= 2)
-        if (best == UINT32_MAX || input_before(merge, tree[node], best))
-            best = tree[node];
-    if (best == UINT32_MAX || merge->inputs[best]->state == ITER_END)
-        return NULL;
-    return &merge->inputs[best]->entry;
-}

@@ -25,9 +25,3 @@ void         merge_reset(struct merge *merge, struct iter **inputs, uint32_t cou
 enum iter_state merge_start(struct merge *merge, bool is_backward);
 struct iter *merge_iter(struct merge *merge);  /* the merged sequence, every version in order */
 uint32_t     merge_waiting_input(const struct merge *merge);
-/* The input that the present entry comes from. */
-uint32_t     merge_entry_input(const struct merge *merge);
-/* The entry that comes first of all other inputs; NULL: they are at their ends. Entries of the
- * present input in front of it may be taken without asking the merge, if the input is then left
- * at the last one taken: the next step goes on from there. */
-const struct entry *merge_entry_other(struct merge *merge);

@@ -177,3 +177,57 @@ void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable 
         .memtable = memtable,
     };
 }
+
+/* Of keys before or behind all that have the prefix; a key that has it may look the same. */
+static inline bool head_is_extreme(uint64_t head)
+{
+    return head == 0 || head == UINT64_MAX;
+}
+
+struct memtable_stretch memtable_cursor_stretch(const struct memtable_cursor *cursor, uint32_t max)
+{
+    const struct block     *block = cursor->block;
+    uint32_t                index = cursor->index;
+    uint32_t                left = (uint32_t)min_u64(block->count - index, max);
+    struct memtable_stretch stretch = { .count = 1 };
+
+    assert(cursor->iter.state == ITER_AT_ENTRY);
+    assert(index < block->count);
+    /* Heads ascend: either all of a stretch lie inside, or none. */
+    if (head_is_extreme(block->heads[index])) {
+        while (stretch.count < left && block->heads[index + stretch.count] == block->heads[index])
+            stretch.count++;
+        return stretch;
+    }
+    while (left > 1 && block->heads[index + left - 1] == UINT64_MAX)
+        left--;
+    stretch.heads = block->heads + index;
+    stretch.count = left;
+    stretch.prefix_bytes = block->prefix_bytes;
+    return stretch;
+}
+
+void memtable_cursor_fetch(const struct memtable_cursor *cursor, uint32_t first, uint32_t last)
+{
+    const struct block *block = cursor->block;
+
+    assert(last <= block->count - cursor->index);
+    for (uint32_t i = first < AHEAD_RECORDS ? AHEAD_RECORDS : first; i < last; i++)
+        ahead_prefetch(cursor, block->records[cursor->index + i]);
+}
+
+struct entry memtable_cursor_look(const struct memtable_cursor *cursor, uint32_t i)
+{
+    const struct block *block = cursor->block;
+
+    assert_slow(i < block->count - cursor->index);
+    return record_entry(arena_record(&cursor->memtable->arena, block->records[cursor->index + i]));
+}
+
+void memtable_cursor_skip(struct memtable_cursor *cursor, uint32_t i)
+{
+    const struct block *block = cursor->block;
+
+    assert(i < block->count - cursor->index);
+    cursor->index += i;
+}

@@ -91,3 +91,20 @@ void memtable_cursor_init(struct memtable_cursor *cursor, const struct memtable 
 /* First half of a seek to exactly this key and sequence (of a seek_before: sequence 0), which must
  * be the next move: fetches the block where it ends, and leaves time for something else. */
 void memtable_cursor_prepare(struct memtable_cursor *cursor, struct bytes key, uint64_t sequence);
+
+/* Entries from the present one on, without a move for each. */
+struct memtable_stretch {
+    const uint64_t *heads;        /* of their keys: 8 bytes behind the prefix (core/iter/head.h);
+                                     NULL: keys outside of it, which must be looked at */
+    uint32_t        count;
+    uint32_t        prefix_bytes; /* with heads: all of their keys have these of the present one */
+};
+
+/* At most max of them, in one place of the list; at least the present one. The cursor is at one. */
+struct memtable_stretch memtable_cursor_stretch(const struct memtable_cursor *cursor, uint32_t max);
+/* Fetches those from first on and before last; some of the first have been. */
+void memtable_cursor_fetch(const struct memtable_cursor *cursor, uint32_t first, uint32_t last);
+/* The i-th of them; 0: the present one. */
+struct entry memtable_cursor_look(const struct memtable_cursor *cursor, uint32_t i);
+/* Stands at the i-th of them, which the next move leaves; iter.entry is not set. */
+void memtable_cursor_skip(struct memtable_cursor *cursor, uint32_t i);

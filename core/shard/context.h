@@ -119,8 +119,8 @@ struct scan_block {
 };
 
 struct scan_row {
-    uint32_t key_offset, key_bytes; /* in scan.bytes */
-    uint32_t value_offset, value_bytes;
+    uint32_t offset;                 /* in scan.bytes, of the key; the value is behind it */
+    uint32_t key_bytes, value_bytes;
 };
 
 struct scan_sources;
@@ -146,6 +146,7 @@ struct scan {
     /* the chunk */
     struct scan_row *rows;
     uint32_t         row_count, row_capacity, row_index;
+    uint32_t         rows_before;    /* the iterator's: in the chunks before, since its last seek */
     uint64_t         row_head;       /* the iterator's: of the key at row_index */
     uint8_t         *bytes;
     uint32_t         bytes_used, bytes_capacity;
@@ -155,6 +156,11 @@ struct scan {
     struct version  *version;        /* held over the wait */
     struct scan_sources *sources;    /* scan.c's cursors, reused */
 };
+
+static inline struct bytes scan_row_key(const struct scan *scan, uint32_t row)
+{
+    return bytes_of(scan->bytes + scan->rows[row].offset, scan->rows[row].key_bytes);
+}
 
 struct context {
     struct bell      bell;

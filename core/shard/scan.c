@@ -11,16 +11,13 @@
  * so nothing inside the shard depends on how long the device takes. The iterator's registered
  * snapshot keeps what it may see alive.
  */
-#include "core/shard/shard.h"
+#include "core/shard/scan_state.h"
 
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "core/iter/merge.h"
-#include "core/shard/run_cursor.h"
 
 #define READ_AHEAD_MAX_BYTES (256u << 10)
-#define ROWS_PER_FETCH       6u    /* between two steps of fetching the next block */
 /* What a scan pays, rounded: a run more took a fill 0.75 us with blocks in memory, and a read of
  * 4 KiB takes the device 53 to 63 us. That a row of a memtable costs one cold line more than a row
  * of a table is assumed. */
@@ -29,29 +26,6 @@
 #define MEMTABLE_ROW_NS      100u
 #define TELL_NS              20000000u /* the runner looks at what was paid this often */
 #define ENTRIES_PER_FILL_MAX 4096u /* so that entries that show nothing do not keep the token */
-
-struct scan_used { struct table *table; struct block_ref ref; const uint8_t *block; };
-
-struct scan_sources {
-    struct memtable_cursor memtables[SHARD_FROZEN_MAX + 1];
-    struct run_cursor     *runs;
-    uint32_t               run_capacity;
-    struct iter           *inputs[MERGE_INPUT_MAX];
-    struct run            *input_runs[MERGE_INPUT_MAX]; /* NULL: a memtable */
-    uint32_t               input_count;
-    uint64_t               entries_total;
-    struct merge          *merge;
-    struct scan_used       used[SCAN_USED_MAX];
-    uint32_t               used_count;
-    struct kiwi_buffer     decided;         /* the key decided last in this fill */
-    size_t                 decided_bytes;
-    bool                   has_decided;
-    bool                   decided_row;     /* it is the chunk's last row */
-    uint32_t               memtable_rows;   /* looked at in memtables, in this fill */
-    uint32_t               candidate_row, candidate_bytes; /* going down: where its row starts */
-    const uint8_t         *next_block;      /* the block behind this one is being fetched, */
-    uint32_t               next_fetch;      /* with this step of enum cache_fetch */
-};
 
 enum fill { FILL_DONE, FILL_WAITS, FILL_FAILED };
 
@@ -134,7 +108,6 @@ static enum kiwi_status sources_open(struct shard *shard, struct scan *scan,
     TRY(sources_grow(scan, run_count));
     sources = scan->sources;
     sources->input_count = sources->used_count = 0;
-    sources->next_block = NULL;
     sources->entries_total = 1;
     if (memtable_entry_count(shard->active) > 0) {
         memtable_cursor_init(&sources->memtables[memtable_count], shard->active);
@@ -327,9 +300,9 @@ static enum kiwi_status inputs_place(struct shard *shard, struct scan *scan)
 
 /* ---- rows ---- */
 
-static enum kiwi_status rows_grow(struct scan *scan)
+enum kiwi_status scan_rows_grow(struct scan *scan, uint32_t need)
 {
-    uint32_t         capacity = scan->row_capacity == 0 ? 64 : scan->row_capacity * 2;
+    uint32_t capacity = (uint32_t)max_u64(need, max_u64(64, 2 * (uint64_t)scan->row_capacity));
     struct scan_row *rows = memory_resize(scan->rows, capacity * sizeof *rows);
 
     if (rows == NULL)
@@ -339,7 +312,7 @@ static enum kiwi_status rows_grow(struct scan *scan)
     return KIWI_OK;
 }
 
-static enum kiwi_status bytes_grow(struct scan *scan, uint64_t need)
+enum kiwi_status scan_bytes_grow(struct scan *scan, uint64_t need)
 {
     uint64_t capacity = max_u64(need, min_u64((uint64_t)scan->bytes_capacity * 2, 1u << 30));
     uint8_t *bytes = memory_resize(scan->bytes, max_u64(capacity, 16384));
@@ -357,17 +330,16 @@ static inline enum kiwi_status row_add(struct scan *scan, const struct entry *en
     struct scan_row *row;
 
     if (UNLIKELY(scan->row_count == scan->row_capacity))
-        TRY(rows_grow(scan));
+        TRY(scan_rows_grow(scan, scan->row_count + 1));
     if (UNLIKELY(need >= scan->bytes_capacity)) /* also for a first row of no bytes */
-        TRY(bytes_grow(scan, need));
+        TRY(scan_bytes_grow(scan, need + 1));
     row = &scan->rows[scan->row_count++];
-    row->key_offset = scan->bytes_used;
+    row->offset = scan->bytes_used;
     row->key_bytes = (uint32_t)entry->key.size;
-    row->value_offset = scan->bytes_used + row->key_bytes;
     row->value_bytes = (uint32_t)entry->value.size;
-    key_copy(scan->bytes + row->key_offset, entry->key.data, entry->key.size);
+    key_copy(scan->bytes + row->offset, entry->key.data, entry->key.size);
     if (entry->value.size > 0)
-        memcpy(scan->bytes + row->value_offset, entry->value.data, entry->value.size);
+        memcpy(scan->bytes + row->offset + row->key_bytes, entry->value.data, entry->value.size);
     scan->bytes_used = (uint32_t)need;
     return KIWI_OK;
 }
@@ -390,30 +362,24 @@ static bool is_before_start(const struct scan *scan, struct bytes key)
         && bytes_equal(key, bytes_of(scan->position.data, scan->position.size));
 }
 
-static bool chunk_is_full(const struct scan *scan)
+/* Until the input, or the merge, is at an entry, at its end, or lacks a block that is not in
+ * memory. */
+static enum iter_state iter_feed(struct shard *shard, struct scan *scan, struct iter *iter,
+                                 enum iter_state state, enum kiwi_status *status)
 {
-    return scan->row_count >= scan->row_limit || scan->bytes_used >= scan->byte_limit;
-}
-
-/* Until the merge is at an entry, at its end, or lacks a block that is not in memory. */
-static enum iter_state merge_feed(struct shard *shard, struct scan *scan, enum iter_state state,
-                                  enum kiwi_status *status)
-{
-    struct iter *merged = merge_iter(scan->sources->merge);
-
     while (state == ITER_WANTS_BLOCK) {
-        const uint8_t *block = block_find(shard, scan, merged->wanted_table, merged->wanted,
-                                          status);
+        const uint8_t *block = block_find(shard, scan, iter->wanted_table, iter->wanted, status);
+
         if (block == NULL)
             return *status == KIWI_OK ? ITER_WANTS_BLOCK : ITER_FAILED;
-        state = iter_supply(merged, block);
+        state = iter_supply(iter, block);
     }
     if (state == ITER_FAILED)
-        *status = merged->status;
+        *status = iter->status;
     return state;
 }
 
-static enum kiwi_status key_keep(struct kiwi_buffer *kept, struct bytes key)
+enum kiwi_status scan_key_keep(struct kiwi_buffer *kept, struct bytes key)
 {
     if (kept->capacity < key.size) {
         void *data = memory_resize(kept->data, key.size + 64);
@@ -429,7 +395,7 @@ static enum kiwi_status key_keep(struct kiwi_buffer *kept, struct bytes key)
 }
 
 /* The key decided last: a row of the chunk, or, for a deleted key, a copy. */
-static inline bool is_kept(const struct scan *scan, struct bytes key)
+bool scan_is_kept(const struct scan *scan, struct bytes key)
 {
     const struct scan_sources *sources = scan->sources;
     const uint8_t             *kept;
@@ -437,7 +403,7 @@ static inline bool is_kept(const struct scan *scan, struct bytes key)
 
     if (!sources->has_decided || sources->decided_bytes != key.size)
         return false;
-    kept = sources->decided_row ? scan->bytes + scan->rows[scan->row_count - 1].key_offset
+    kept = sources->decided_row ? scan->bytes + scan->rows[scan->row_count - 1].offset
                                 : sources->decided.data;
     if (key.size < 8)
         return key.size == 0 || memcmp(kept, key.data, key.size) == 0;
@@ -456,7 +422,8 @@ static inline enum kiwi_status entry_decide(struct scan *scan, const struct entr
     sources->has_decided = true;
     sources->decided_bytes = entry->key.size;
     sources->decided_row = entry->kind == ENTRY_PUT;
-    return sources->decided_row ? row_add(scan, entry) : key_keep(&sources->decided, entry->key);
+    return sources->decided_row ? row_add(scan, entry)
+                                : scan_key_keep(&sources->decided, entry->key);
 }
 
 /* Going down, versions come oldest first: each visible one replaces the one before. */
@@ -464,7 +431,7 @@ static enum kiwi_status entry_backward(struct scan *scan, const struct entry *en
 {
     struct scan_sources *sources = scan->sources;
 
-    if (is_kept(scan, entry->key)) {
+    if (scan_is_kept(scan, entry->key)) {
         scan->row_count = sources->candidate_row;
         scan->bytes_used = sources->candidate_bytes;
     }
@@ -476,72 +443,9 @@ static enum kiwi_status entry_backward(struct scan *scan, const struct entry *en
 /* Going up, the first visible version of a key decides it. */
 static inline enum kiwi_status entry_forward(struct scan *scan, const struct entry *entry)
 {
-    if (entry->sequence > scan->sequence || is_kept(scan, entry->key))
+    if (entry->sequence > scan->sequence || scan_is_kept(scan, entry->key))
         return KIWI_OK;
     return entry_decide(scan, entry);
-}
-
-/* The table cursor that the present entry comes from; NULL: it comes from a memtable. */
-static struct table_cursor *cursor_present(const struct scan_sources *sources)
-{
-    uint32_t input = merge_entry_input(sources->merge);
-
-    if (sources->input_runs[input] == NULL)
-        return NULL;
-    return &container_of(sources->inputs[input], struct run_cursor, iter)->table;
-}
-
-/* Fetches the data block behind the present one, a step at each call, if rows of it are wanted. */
-static void next_prefetch(const struct shard *shard, struct scan *scan,
-                          const struct table_cursor *cursor)
-{
-    struct scan_sources *sources = scan->sources;
-    struct block_ref     next;
-
-    if (table_cursor_left(cursor) + scan->row_count > scan->row_limit
-        || !table_cursor_next_block(cursor, &next))
-        return;
-    if (sources->next_block != cursor->data_block) {
-        sources->next_block = cursor->data_block;
-        sources->next_fetch = 0;
-    }
-    if (sources->next_fetch < CACHE_FETCH_COUNT)
-        cache_block_prefetch(shard->cache, KIWI_TIER_BLOCK, cursor->table->info.id, next.offset,
-                             (enum cache_fetch)sources->next_fetch++);
-}
-
-/* Takes the present entry and those behind it that come, in one data block, before the entries of
- * all other inputs and the upper bound. Returns how many were looked at. */
-static uint32_t stretch_forward(struct shard *shard, struct scan *scan,
-                                const struct entry *present, enum kiwi_status *status)
-{
-    struct table_cursor *cursor = cursor_present(scan->sources);
-    const struct entry  *other;
-    const struct bytes  *bound = NULL;
-    uint32_t             ahead, i = 0;
-
-    if (cursor == NULL) {
-        scan->sources->memtable_rows++;
-        *status = entry_forward(scan, present);
-        return 1;
-    }
-    if ((other = merge_entry_other(scan->sources->merge)) != NULL)
-        bound = &other->key;
-    if (scan->upper.data != NULL && (bound == NULL || bytes_compare(scan->upper, *bound) < 0))
-        bound = &scan->upper;
-    ahead = table_cursor_ahead(cursor, bound);
-    for (;;) {
-        struct entry entry;
-
-        if (i % ROWS_PER_FETCH == 0)
-            next_prefetch(shard, scan, cursor);
-        table_cursor_look(cursor, i, &entry);
-        *status = entry_forward(scan, &entry);
-        if (++i == ahead || chunk_is_full(scan) || UNLIKELY(*status != KIWI_OK))
-            break;
-    }
-    table_cursor_skip(cursor, i - 1);
-    return i;
 }
 
 /* Ends a fill that has looked at many entries, if it may end at this one: going on there must show
@@ -552,51 +456,94 @@ static bool slice_end(struct scan *scan, const struct entry *entry, enum kiwi_st
 
     if (is_before_start(scan, entry->key))
         return false;
-    if (is_kept(scan, entry->key))
+    if (scan_is_kept(scan, entry->key))
         return !scan->is_backward || !is_visible; /* going down, visible ones replace it still */
     /* Going up, a seek to the key passes all versions that are too new. Going down they come last:
      * at the first of them the key is known to have none to show. */
-    *status = key_keep(&scan->position, entry->key);
+    *status = scan_key_keep(&scan->position, entry->key);
     scan->from_edge = false;
     scan->is_inclusive = !scan->is_backward || is_visible;
     scan->sources->has_decided = false;
     return true;
 }
 
-static enum iter_state rows_collect(struct shard *shard, struct scan *scan, enum iter_state state,
+/* Entry by entry. examined: so many were looked at before. */
+static enum iter_state rows_collect(struct shard *shard, struct scan *scan, uint32_t examined,
                                     enum kiwi_status *status)
 {
-    struct iter *merged = merge_iter(scan->sources->merge);
-    uint32_t     examined = 0;
+    struct scan_sources *sources = scan->sources;
+    struct iter         *merged = merge_iter(sources->merge);
+    enum iter_state      state;
 
-    while (state == ITER_AT_ENTRY) {
+    merge_reset(sources->merge, sources->inputs, sources->input_count);
+    state = merge_start(sources->merge, scan->is_backward);
+    for (; state == ITER_AT_ENTRY; examined++) {
         const struct entry *entry = &merged->entry;
 
         if (is_outside(scan, entry->key))
             return ITER_END;
         if (UNLIKELY(examined >= ENTRIES_PER_FILL_MAX) && slice_end(scan, entry, status))
             return *status == KIWI_OK ? ITER_AT_ENTRY : ITER_FAILED;
-        if (is_before_start(scan, entry->key)) {
-            examined++;
-        } else if (!scan->is_backward) {
-            examined += stretch_forward(shard, scan, entry, status);
-            if (chunk_is_full(scan) && *status == KIWI_OK)
+        if (entry->sequence <= scan->sequence && !is_before_start(scan, entry->key)) {
+            /* Going down, a key is left only once all its versions were seen. */
+            if (scan_is_full(scan) && (!scan->is_backward || !scan_is_kept(scan, entry->key)))
                 return ITER_AT_ENTRY;
-        } else {
-            examined++;
-            if (entry->sequence <= scan->sequence) {
-                /* A key is left only once all its versions were seen. */
-                if (chunk_is_full(scan) && !is_kept(scan, entry->key))
-                    return ITER_AT_ENTRY;
-                *status = entry_backward(scan, entry);
-            }
+            *status = scan->is_backward ? entry_backward(scan, entry) : entry_forward(scan, entry);
         }
         if (*status != KIWI_OK)
             return ITER_FAILED;
-        state = merge_feed(shard, scan,
-                           scan->is_backward ? iter_previous(merged) : iter_next(merged), status);
+        state = iter_feed(shard, scan, merged,
+                          scan->is_backward ? iter_previous(merged) : iter_next(merged), status);
     }
+    sources->waiting = merged;
     return state;
+}
+
+/* The inputs go on behind what was taken from them. */
+static enum iter_state windows_leave(struct shard *shard, struct scan *scan,
+                                     enum kiwi_status *status)
+{
+    struct scan_sources *sources = scan->sources;
+
+    for (uint32_t i = 0; i < sources->windows.count; i++) {
+        struct window  *window = &sources->windows.each[i];
+        struct iter    *iter = sources->inputs[window->input];
+        enum iter_state state;
+
+        if (window->taken == 0)
+            continue;
+        window_leave(window);
+        state = iter_feed(shard, scan, iter, iter_next(iter), status);
+        sources->waiting = iter;
+        if (state != ITER_AT_ENTRY && state != ITER_END)
+            return state;
+    }
+    return ITER_AT_ENTRY;
+}
+
+/* Many entries at once. */
+static enum iter_state rows_collect_forward(struct shard *shard, struct scan *scan,
+                                            enum kiwi_status *status)
+{
+    struct windows *windows = &scan->sources->windows;
+    enum iter_state state;
+    uint32_t        examined = 0;
+
+    for (;;) {
+        if (UNLIKELY(examined >= ENTRIES_PER_FILL_MAX) || !windows_open(scan))
+            return rows_collect(shard, scan, examined, status);
+        if (windows->count == 0)
+            return ITER_END;
+        if ((*status = windows_take(shard, scan, &examined)) != KIWI_OK)
+            return ITER_FAILED;
+        if (scan_is_full(scan))
+            return ITER_AT_ENTRY;
+        if (windows->is_outside)
+            return ITER_END;
+        state = windows_leave(shard, scan, status);
+        if (state != ITER_AT_ENTRY)
+            return state;
+    }
 }
 
 /* ---- the fill ---- */
@@ -612,7 +559,6 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
     enum kiwi_status     status = KIWI_OK;
     enum iter_state      state;
     struct scan_sources *sources;
-    struct iter         *merged;
 
     scan->row_count = scan->row_index = scan->bytes_used = 0;
     scan->at_end = false;
@@ -629,20 +575,19 @@ static enum fill scan_fill(struct shard *shard, struct scan *scan, const struct 
         return FILL_FAILED;
     if (scan->blocks_missing > 0)
         return FILL_WAITS;
-    merge_reset(sources->merge, sources->inputs, sources->input_count);
-    merged = merge_iter(sources->merge);
-    state = rows_collect(shard, scan, merge_start(sources->merge, scan->is_backward), &status);
+    state = scan->is_backward ? rows_collect(shard, scan, 0, &status)
+                              : rows_collect_forward(shard, scan, &status);
     if (state == ITER_WANTS_BLOCK && (scan->is_backward || scan->row_count == 0))
-        return fill_wants(scan, merged->wanted_table, merged->wanted);
+        return fill_wants(scan, sources->waiting->wanted_table, sources->waiting->wanted);
     scan->at_end = state == ITER_END;
     if ((scan->status = status) != KIWI_OK)
         return FILL_FAILED;
     if (sources->has_decided) {
         const void *key = sources->decided_row
-                        ? scan->bytes + scan->rows[scan->row_count - 1].key_offset
+                        ? scan->bytes + scan->rows[scan->row_count - 1].offset
                         : (const uint8_t *)sources->decided.data;
 
-        scan->status = key_keep(&scan->position, bytes_of(key, sources->decided_bytes));
+        scan->status = scan_key_keep(&scan->position, bytes_of(key, sources->decided_bytes));
         scan->from_edge = scan->is_inclusive = false;
     }
     return scan->status == KIWI_OK ? FILL_DONE : FILL_FAILED;

@@ -4,6 +4,7 @@
 #include "core/table/data_block.h"
 
 #include "core/base/memory.h"
+#include "core/iter/head.h"
 #include "core/table/search.h"
 
 /* ---- shape: how wide the columns are and where they end ---- */
@@ -196,19 +197,6 @@ uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint6
     return span.upper;
 }
 
-uint32_t data_block_below(const struct data_block *block, struct bytes key)
-{
-    size_t prefix = block->prefix_bytes, shared = key.size < prefix ? key.size : prefix;
-    int    order = shared == 0 ? 0 : memcmp(key.data, block->prefix, shared);
-
-    if (order != 0)
-        return order < 0 ? 0 : block->count;
-    if (key.size <= prefix)
-        return 0;
-    return heads32_find(block->base + sizeof(struct table_block_header), block->count,
-                        head32(key.data + prefix, key.size - prefix)).lower;
-}
-
 bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes key)
 {
     struct key_buffer buffer;
@@ -217,6 +205,52 @@ bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes 
     key_buffer_start(&buffer, block);
     data_block_entry(block, i, &buffer, &entry);
     return bytes_equal(entry.key, key);
+}
+
+/* The head's next four bytes: they begin what the record holds. */
+static inline uint32_t head_continued(const struct data_block *block, uint32_t i)
+{
+    const uint8_t *rest = block->base + data_block_offset(block, i);
+
+    return head32(rest, data_block_key_size(block, i) - block->cut_bytes);
+}
+
+static void heads_of_cut_keys(const struct data_block *block, uint32_t first, uint32_t count,
+                              uint32_t from, uint64_t *heads)
+{
+    const uint8_t *column = block->base + sizeof(struct table_block_header)
+                          + (size_t)first * sizeof(uint32_t);
+    uint32_t       shift = 8 * (block->prefix_bytes - from); /* the prefix' part of the head */
+    uint64_t       shared = bytes_head(bytes_of(block->prefix + from, shift / 8));
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t head;
+
+        memcpy(&head, column + (size_t)i * sizeof head, sizeof head);
+        heads[i] = shift >= 64 ? shared
+                 : shared
+                       | ((uint64_t)head << 32 | head_continued(block, first + i)) >> shift;
+    }
+}
+
+void data_block_heads(const struct data_block *block, uint32_t first, uint32_t count,
+                      uint32_t from, uint64_t *heads)
+{
+    struct key_buffer buffer;
+
+    assert(from <= block->prefix_bytes);
+    assert(count <= block->count - first);
+    if (LIKELY(block->cut_bytes > block->prefix_bytes)) {
+        heads_of_cut_keys(block, first, count, from, heads);
+        return;
+    }
+    key_buffer_start(&buffer, block);
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry entry;
+
+        data_block_entry(block, first + i, &buffer, &entry);
+        heads[i] = head_behind(entry.key, from);
+    }
 }
 
 /* ---- building ---- */

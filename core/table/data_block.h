@@ -165,13 +165,45 @@ static inline void data_block_entry(const struct data_block *block, uint32_t i,
     out->key = bytes_of(buffer->bytes, key_size);
 }
 
+#define KEY_COPY_SLACK 32u
+
+/* Of the i-th entry's whole key and its value. */
+static inline uint32_t data_block_entry_bytes(const struct data_block *block, uint32_t i)
+{
+    return data_block_offset(block, i + 1) - data_block_offset(block, i) + block->cut_bytes;
+}
+
+/* Puts them together, one behind the other. buffer holds the prefix (key_buffer_start); target has
+ * room for KEY_COPY_SLACK bytes more. */
+static inline void data_block_copy(const struct data_block *block, uint32_t i,
+                                   const struct key_buffer *buffer, uint8_t *target)
+{
+    uint32_t start = data_block_offset(block, i);
+
+    if (LIKELY(block->prefix_bytes <= KEY_COPY_SLACK))
+        memcpy(target, buffer->bytes, KEY_COPY_SLACK); /* more than needed, but in two moves */
+    else if (block->cut_bytes > 0)
+        memcpy(target, buffer->bytes, block->prefix_bytes);
+    if (block->cut_bytes > block->prefix_bytes) {
+        uint32_t head;
+        memcpy(&head, block->base + sizeof(struct table_block_header) + (size_t)i * sizeof head,
+               sizeof head);
+        head = __builtin_bswap32(head);
+        memcpy(target + block->prefix_bytes, &head, sizeof head);
+    }
+    memcpy(target + block->cut_bytes, block->base + start,
+           data_block_offset(block, i + 1) - start);
+}
+
+/* Of count entries from the first-th on: the 8 bytes of the key behind its first `from`, which are
+ * part of the prefix, as a number that sorts as they do; missing ones count as zero. */
+void data_block_heads(const struct data_block *block, uint32_t first, uint32_t count,
+                      uint32_t from, uint64_t *heads);
+
 /* First record at or after (key, sequence) in entry order; count when none. is_key: its key is key.
  * Sequence 0 stands behind all versions of key. */
 uint32_t data_block_seek(const struct data_block *block, struct bytes key, uint64_t sequence,
                          bool *is_key);
-
-/* So many first records have keys surely below key: their prefix and head tell. */
-uint32_t data_block_below(const struct data_block *block, struct bytes key);
 
 /* Whether the i-th key is key. */
 bool data_block_key_is(const struct data_block *block, uint32_t i, struct bytes key);

@@ -101,11 +101,7 @@ struct table_cursor {
 
 void table_cursor_init(struct table_cursor *cursor, struct table *table);
 
-/*
- * Entries of the present data block without a move for each. Those below `ahead` from the present
- * one (0: itself) surely have keys below bound (NULL: there is none); itself always counts.
- */
-uint32_t table_cursor_ahead(const struct table_cursor *cursor, const struct bytes *bound);
+/* ---- entries of the present data block, without a move for each ---- */
 
 /* So many entries stand in the data block from the present one on. */
 static inline uint32_t table_cursor_left(const struct table_cursor *cursor)
@@ -121,12 +117,6 @@ static inline bool table_cursor_next_block(const struct table_cursor *cursor,
         return false;
     *ref = index_block_ref(&cursor->index, cursor->index_position + 1, BLOCK_DATA);
     return true;
-}
-
-/* The i-th of them; its key lasts until the next look or move. */
-static inline void table_cursor_look(struct table_cursor *cursor, uint32_t i, struct entry *out)
-{
-    data_block_entry(&cursor->data, cursor->data_position + i, &cursor->key, out);
 }
 
 /* Stands at the i-th of them, which the next move leaves; iter.entry is not set. */

@@ -211,17 +211,6 @@ static const struct iter_methods cursor_methods = {
     .supply = cursor_supply,
 };
 
-uint32_t table_cursor_ahead(const struct table_cursor *cursor, const struct bytes *bound)
-{
-    uint32_t position = cursor->data_position, below;
-
-    assert(cursor->iter.state == ITER_AT_ENTRY);
-    if (bound == NULL)
-        return cursor->data.count - position;
-    below = data_block_below(&cursor->data, *bound);
-    return below > position ? below - position : 1;
-}
-
 void table_cursor_init(struct table_cursor *cursor, struct table *table)
 {
     assert(table != NULL);

@@ -6,6 +6,7 @@
  * is the part, or patches of a whole table of tests/samples, whose checksums are then made right.
  */
 #include "core/base/memory.h"
+#include "core/iter/head.h"
 #include "core/table/table.h"
 #include "core/table/table_top.h"
 #include "io/simulated.h"
@@ -49,6 +50,7 @@ static void data_visit(const uint8_t *base, uint32_t bytes)
     struct data_block block;
     struct key_buffer buffer;
     struct entry      entry;
+    uint64_t          head;
     bool              is_key;
 
     (void)bytes;
@@ -62,6 +64,9 @@ static void data_visit(const uint8_t *base, uint32_t bytes)
         fuzz_promise(entry.key.size <= KIWI_KEY_BYTES_MAX && entry.sequence <= SEQUENCE_MAX);
         fuzz_promise(entry.kind == ENTRY_PUT || entry.value.size == 0);
         fuzz_promise(data_block_key_is(&block, i, entry.key));
+        fuzz_promise(data_block_entry_bytes(&block, i) == entry.key.size + entry.value.size);
+        data_block_heads(&block, i, 1, block.prefix_bytes / 2, &head);
+        fuzz_promise(head == head_behind(entry.key, block.prefix_bytes / 2));
         if (i >= 64)
             continue; /* each search is over all of them */
         if (entry.key.size > 0)
@@ -72,7 +77,6 @@ static void data_visit(const uint8_t *base, uint32_t bytes)
             uint32_t at = data_block_seek(&block, near, entry.sequence, &is_key);
 
             fuzz_promise(at <= block.count && (!is_key || at < block.count));
-            fuzz_promise(data_block_below(&block, near) <= block.count);
         }
     }
 }

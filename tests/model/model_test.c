@@ -91,23 +91,38 @@ static void row_expect(struct kiwi_iterator *iterator, const struct model *model
     value_expect(&model->values[i], value.data, value.size);
 }
 
-/* A walk of up to rows from key `from`, then some steps back. */
+/* A walk of up to rows from key `from`, then some steps back, inside bounds if there are some: from
+ * key `lowest` on, before key `end`. */
 static void walk_expect(struct world *world, const struct model *model, uint32_t from,
-                        uint32_t rows, bool is_backward, struct kiwi_snapshot *snapshot)
+                        uint64_t *state, bool is_backward, struct kiwi_snapshot *snapshot)
 {
+    uint32_t rows = 1 + (uint32_t)chance_below(state, 60);
+    uint32_t lowest = 0, end = KEY_COUNT;
+    char     lower[KEY_BYTES_MAX], upper[KEY_BYTES_MAX], room[KEY_BYTES_MAX];
     struct kiwi_iterator_options options = { .snapshot = snapshot, .row_hint = rows % 50 };
     struct kiwi_iterator        *iterator;
-    char                         room[KEY_BYTES_MAX];
     enum kiwi_status             status;
     int64_t                      at = from, step = is_backward ? -1 : 1;
 
+    if (chance_below(state, 3) == 0) {
+        lowest = (uint32_t)chance_below(state, KEY_COUNT);
+        options.lower = key_of(lowest, lower);
+    }
+    if (chance_below(state, 3) == 0) {
+        end = 1 + (uint32_t)chance_below(state, KEY_COUNT - 1);
+        options.upper = key_of(end, upper);
+    }
+    if (!is_backward && at < lowest)
+        at = lowest;
+    if (is_backward && at >= end)
+        at = end - 1;
     check_ok(kiwi_iterator_open(world->context, &options, &iterator));
     status = is_backward ? kiwi_iterator_seek_before(iterator, key_of(from, room))
                          : kiwi_iterator_seek(iterator, key_of(from, room));
     for (uint32_t row = 0; row < rows; row++) {
-        while (at >= 0 && at < KEY_COUNT && !model->values[at].is_there)
+        while (at >= lowest && at < end && !model->values[at].is_there)
             at += step;
-        if (at < 0 || at >= KEY_COUNT) {
+        if (at < lowest || at >= end) {
             assert_int_equal(status, KIWI_NOT_FOUND);
             kiwi_iterator_close(iterator);
             return;
@@ -212,12 +227,11 @@ static void step_random(struct world *world, struct model *model, struct held *h
     } else if (die < 880) {
         batch_some(world, model, state);
     } else if (die < 940) {
-        walk_expect(world, model, i, 1 + (uint32_t)chance_below(state, 60), die % 2 == 0, NULL);
+        walk_expect(world, model, i, state, die % 2 == 0, NULL);
     } else if (die < 970 && held->snapshot != NULL) {
         get_expect(world, &held->model, i, held->snapshot);
     } else if (die < 980 && held->snapshot != NULL) {
-        walk_expect(world, &held->model, i, 1 + (uint32_t)chance_below(state, 60), die % 2 == 0,
-                    held->snapshot);
+        walk_expect(world, &held->model, i, state, die % 2 == 0, held->snapshot);
     } else if (die < 990) {
         kiwi_snapshot_close(held->snapshot);
         check_ok(kiwi_snapshot_open(world->db, &held->snapshot));

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/base/hash.h"
+#include "core/iter/head.h"
 #include "core/memtable/state.h"
 #include "memtable_harness.h"
 
@@ -151,6 +152,41 @@ static void world_walk(struct world *world)
     }
 }
 
+/* What a place of the list tells of the entries that stand ahead in it is what the model has; the
+ * cursor goes on from whichever it is left at. */
+static void world_stretch(struct world *world)
+{
+    struct bytes            key = world_key(world);
+    uint64_t                sequence = dice_below(&world->dice, world->sequence + 2);
+    size_t                  at = model_find(&world->model, key, sequence);
+    uint32_t                max = 1 + (uint32_t)dice_below(&world->dice, 70), last;
+    struct memtable_cursor  cursor;
+    struct memtable_stretch stretch;
+
+    memtable_cursor_init(&cursor, world->memtable);
+    (void)iter_seek(&cursor.iter, key, sequence);
+    cursor_is_at(&cursor, &world->model, at);
+    if (at >= world->model.count)
+        return;
+    stretch = memtable_cursor_stretch(&cursor, max);
+    assert_in_range(stretch.count, 1, max);
+    memtable_cursor_fetch(&cursor, 0, stretch.count);
+    for (uint32_t i = 0; i < stretch.count; i++) {
+        struct entry entry = memtable_cursor_look(&cursor, i);
+
+        assert_true(entry_equal(&entry, &world->model.entries[at + i]));
+        if (stretch.heads == NULL)
+            continue;
+        assert_true(entry.key.size >= stretch.prefix_bytes);
+        assert_memory_equal(entry.key.data, cursor.iter.entry.key.data, stretch.prefix_bytes);
+        assert_int_equal(stretch.heads[i], head_behind(entry.key, stretch.prefix_bytes));
+    }
+    last = (uint32_t)dice_below(&world->dice, stretch.count);
+    memtable_cursor_skip(&cursor, last);
+    (void)iter_next(&cursor.iter);
+    cursor_is_at(&cursor, &world->model, at + last + 1);
+}
+
 static void world_check(struct world *world)
 {
     struct memtable_cursor cursor;
@@ -206,6 +242,7 @@ static void run_do(const struct run *run)
             break;
         case 1:
             world_walk(&world);
+            world_stretch(&world);
             break;
         default:
             world_put(&world);

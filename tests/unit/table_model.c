@@ -2,6 +2,7 @@
  * table_model.c: whatever is written into a table is found in it again, by gets and by cursors, in
  * all shapes of keys and values.
  */
+#include "core/iter/head.h"
 #include "tests/unit/table_harness.h"
 
 #include <stdlib.h>
@@ -109,36 +110,42 @@ static void seek_and_wander(const struct built *built, const struct model *model
     }
 }
 
-/* The entries that stand ahead in the block are those of the model, and are before the bound; the
+/* What a block tells and copies of the entries that stand ahead in it is what the model has; the
  * cursor goes on from whichever it is left at. */
 static void look_ahead(const struct built *built, const struct model *model,
                        struct random *random)
 {
-    static uint8_t      scratch[KIWI_KEY_BYTES_MAX + 16];
+    static uint64_t     heads[1u << 16];
     struct table_cursor cursor;
     struct iter        *iter = &cursor.iter;
 
     table_cursor_init(&cursor, built->table);
     for (int round = 0; round < 600; round++) {
-        size_t             at = random_below(random, model->count);
-        struct bytes       key = model_key_near(model, random, scratch);
-        const struct bytes *bound = random_below(random, 4) == 0 ? NULL : &key;
-        uint32_t           ahead, left;
+        size_t   at = random_below(random, model->count);
+        uint32_t left, from;
 
         drive(built, iter, iter_seek(iter, model->entries[at].key, model->entries[at].sequence));
         check_at(model, iter, at);
-        ahead = table_cursor_ahead(&cursor, bound);
         left = table_cursor_left(&cursor);
-        assert_in_range(ahead, 1, left);
-        assert_true(bound != NULL || ahead == left);
-        for (uint32_t i = 0; i < ahead; i++) {
-            struct entry entry;
+        assert_in_range(left, 1, ARRAY_COUNT(heads));
+        from = (uint32_t)random_below(random, cursor.data.prefix_bytes + 1);
+        data_block_heads(&cursor.data, cursor.data_position, left, from, heads);
+        for (uint32_t i = 0; i < left; i++) {
+            const struct entry *entry = &model->entries[at + i];
+            uint32_t            position = cursor.data_position + i;
+            uint32_t            bytes = data_block_entry_bytes(&cursor.data, position);
+            uint8_t            *copy = malloc(bytes + KEY_COPY_SLACK);
 
-            table_cursor_look(&cursor, i, &entry);
-            assert_true(entry_equal(&entry, &model->entries[at + i]));
-            assert_true(i == 0 || bound == NULL || bytes_compare(entry.key, *bound) < 0);
+            assert_int_equal(bytes, entry->key.size + entry->value.size);
+            assert_int_equal(data_block_key_size(&cursor.data, position), entry->key.size);
+            assert_int_equal(heads[i], head_behind(entry->key, from));
+            data_block_copy(&cursor.data, position, &cursor.key, copy);
+            assert_true(bytes_equal(bytes_of(copy, entry->key.size), entry->key));
+            assert_true(bytes_equal(bytes_of(copy + entry->key.size, entry->value.size),
+                                    entry->value));
+            free(copy);
         }
-        uint32_t skipped = (uint32_t)random_below(random, ahead);
+        uint32_t skipped = (uint32_t)random_below(random, left);
 
         table_cursor_skip(&cursor, skipped);
         drive(built, iter, iter_next(iter));

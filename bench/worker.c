@@ -29,7 +29,7 @@ struct slot {
     uint32_t       index;
     uint32_t       scan_rows;
     uint64_t       record;
-    uint64_t       place;        /* in the sample, or TRACKED_NONE; writes only */
+    uint64_t       place;        /* of a write in the sample, else TRACKED_NONE */
     uint64_t       start;        /* ticks at submission */
     uint64_t       first_start;  /* of the read of a read-modify-write */
     uint64_t       intended;     /* open loop */
@@ -192,9 +192,7 @@ static void slot_delete_prepare(struct worker *worker, struct slot *slot)
 /* The tracked record behind this write, if any, is done with. */
 static void slot_write_end(struct worker *worker, const struct slot *slot, bool was_acknowledged)
 {
-    const bool is_write = slot->op.verb == KIWI_PUT || slot->op.verb == KIWI_DELETE;
-
-    if (is_write && slot->place != TRACKED_NONE)
+    if (__builtin_expect(slot->place != TRACKED_NONE, 0))
         tracked_end(worker->state->task.tracked, slot->place, was_acknowledged);
 }
 
@@ -204,6 +202,7 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
     if (!step_take(worker, slot))
         return false;
     slot->is_second = false;
+    slot->place = TRACKED_NONE;
     switch (slot->operation) {
     case OPERATION_READ:
     case OPERATION_MODIFY:
@@ -259,8 +258,6 @@ static void read_check(struct worker *worker, struct slot *slot)
     const struct task *task = &worker->state->task;
     uint64_t           version = 0;
 
-    if (!task->is_verifying)
-        return;
     if (slot->op.status == KIWI_NOT_FOUND) {
         if (missing_is_due(worker, slot))
             return;
@@ -351,37 +348,37 @@ static void latency_note(struct worker *worker, const struct slot *slot, enum op
     }
 }
 
-/* False: the slot goes on with its second half. */
+/* The read of a read-modify-write is there: the write comes next, unless the read failed. */
+static bool modify_goes_on(struct worker *worker, struct slot *slot, uint64_t now)
+{
+    latency_note(worker, slot, OPERATION_READ, slot->start, now);
+    if (worker->state->task.is_verifying)
+        read_check(worker, slot);
+    if (status_is_fatal(slot))
+        return false;
+    slot->is_second = true;
+    slot->first_start = slot->start;
+    slot_write_prepare(worker, slot);
+    return true;
+}
+
+/* False: the slot goes on with its second half. Plain reads and writes, whose order nobody can
+ * predict, take the same branches as far as possible. */
 static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now)
 {
     RECORDER_ADD(worker->recorder.statuses[slot->op.status], 1u);
-    switch (slot->operation) {
-    case OPERATION_SCAN:
+    if (slot->operation == OPERATION_SCAN) {
         scan_finish(worker, slot);
         now = clock_ticks();
-        break;
-    case OPERATION_MODIFY:
-        if (!slot->is_second) {
-            latency_note(worker, slot, OPERATION_READ, slot->start, now);
-            read_check(worker, slot);
-            if (status_is_fatal(slot))
-                break;
-            slot->is_second = true;
-            slot->first_start = slot->start;
-            slot_write_prepare(worker, slot);
+    } else if (slot->operation == OPERATION_MODIFY) {
+        if (!slot->is_second && modify_goes_on(worker, slot, now))
             return false;
+        if (slot->is_second) {
+            latency_note(worker, slot, OPERATION_UPDATE, slot->start, now);
+            slot->start = slot->first_start;
         }
-        latency_note(worker, slot, OPERATION_UPDATE, slot->start, now);
-        slot->start = slot->first_start;
-        break;
-    case OPERATION_READ:
+    } else if (worker->state->task.is_verifying && slot->operation == OPERATION_READ) {
         read_check(worker, slot);
-        break;
-    case OPERATION_UPDATE:
-    case OPERATION_INSERT:
-    case OPERATION_DELETE:
-    case OPERATION_COUNT:
-        break;
     }
     latency_note(worker, slot, slot->operation, slot->start, now);
     RECORDER_ADD(worker->recorder.operations, 1u);

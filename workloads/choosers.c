@@ -218,7 +218,7 @@ static uint64_t scatter(const struct chooser *chooser, uint64_t rank)
     uint64_t quotient = (uint64_t)(((chance_wide)hash * chooser->count_inverse) >> 64);
     uint64_t rest = hash - quotient * chooser->count;
 
-    rest = rest >= chooser->count ? rest - chooser->count : rest;
+    rest -= chooser->count & (0 - (uint64_t)(rest >= chooser->count)); /* no branch: it is random */
     assert_slow(rest == hash % chooser->count);
     return chooser->first + rest;
 }

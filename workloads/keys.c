@@ -6,16 +6,29 @@
 #include <assert.h>
 #include <string.h>
 
-/* Eight decimal digits of value (< 10^8) as bytes, first digit in the lowest byte. Halves, then
- * quarters, then single digits, side by side in one word. */
+/*
+ * Eight decimal digits of value (< 10^8) as bytes, first digit in the lowest byte. Halves, then
+ * quarters, then single digits, side by side in one word. A part p that becomes its quotient q by d
+ * below and its rest p - d q above, s bits higher, is p 2^s - q (d 2^s - 1): one multiplication.
+ */
 static uint64_t digits8(uint32_t value)
 {
-    uint64_t pair = value / 10000u | (uint64_t)(value % 10000u) << 32;
-    uint64_t high = ((pair * 10486u) >> 20) & 0x0000007f0000007full;
-    uint64_t fours = high | (pair - 100u * high) << 16;
+    uint64_t halves = ((uint64_t)value << 32) - value / 10000u * ((10000ull << 32) - 1u);
+    uint64_t high = ((halves * 10486u) >> 20) & 0x0000007f0000007full;
+    uint64_t fours = (halves << 16) - high * ((100u << 16) - 1u);
     uint64_t tens = ((fours * 103u) >> 10) & 0x000f000f000f000full;
 
-    return (tens | (fours - 10u * tens) << 8) + 0x3030303030303030ull;
+    return (fours << 8) - tens * ((10u << 8) - 1u) + 0x3030303030303030ull;
+}
+
+/* Four decimal digits of value (< 10^4), likewise. */
+static uint32_t digits4(uint32_t value)
+{
+    uint32_t high = (value * 10486u) >> 20;
+    uint32_t pairs = (value << 16) - high * ((100u << 16) - 1u);
+    uint32_t tens = ((pairs * 103u) >> 10) & 0x000f000fu;
+
+    return (pairs << 8) - tens * ((10u << 8) - 1u) + 0x30303030u;
 }
 
 static uint32_t digit_count_small(uint32_t value)
@@ -33,9 +46,9 @@ static uint32_t decimal_write(uint64_t number, uint8_t *out)
         uint32_t head = (uint32_t)(number / e16); /* at most 1844 */
         uint64_t rest = number % e16;
         uint32_t count = digit_count_small(head);
+        uint32_t first = digits4(head) >> (8 * (4 - count));
 
-        word = digits8(head) >> (8 * (8 - count));
-        memcpy(out, &word, 8);
+        memcpy(out, &first, 4);
         word = digits8((uint32_t)(rest / e8));
         memcpy(out + count, &word, 8);
         word = digits8((uint32_t)(rest % e8));

@@ -31,15 +31,26 @@ struct key_shape {
 
 static inline uint64_t key_hash(uint64_t number)
 {
-    uint64_t hash = 0xcbf29ce484222325ull;
+    const uint64_t prime = 1099511628211ull;
+    const bool     is_short = number >> 40 == 0;
+    uint64_t       hash = 0xcbf29ce484222325ull, sign;
 
-    for (int i = 0; i < 8; i++) {
-        hash ^= number & 0xff;
-        hash *= 1099511628211ull;
+    for (int i = 0; i < 5; i++) {
+        hash = (hash ^ (number & 0xff)) * prime;
         number >>= 8;
     }
-    /* The absolute value of the least integer is itself, in Java as here. */
-    return (hash >> 63) != 0 ? 0 - hash : hash;
+    if (__builtin_expect(is_short, 1)) {
+        hash *= prime * prime * prime; /* three bytes of zero */
+    } else {
+        for (int i = 5; i < 8; i++) {
+            hash = (hash ^ (number & 0xff)) * prime;
+            number >>= 8;
+        }
+    }
+    /* The absolute value, without a branch because half of them are negative. That of the least
+     * integer is itself, in Java as here. */
+    sign = 0 - (hash >> 63);
+    return (hash ^ sign) - sign;
 }
 
 /* The number a key shows. */

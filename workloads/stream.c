@@ -39,7 +39,6 @@ static void stream_mix_set(struct stream *stream, const struct workload *workloa
         stream->order[stream->order_count++] = (enum operation)i;
     }
     assert(stream->order_count > 0);
-    stream->thresholds[stream->order_count - 1] = 2.0; /* rounding never leaves a gap */
 }
 
 void stream_values_set(struct stream *stream, const struct workload *workload)
@@ -87,14 +86,15 @@ struct stream stream_of(const struct stream_options *options)
 static enum operation stream_operation(struct stream *stream)
 {
     double   u;
-    uint32_t i = 0;
+    uint32_t place = 0;
 
     if (stream->order_count == 1)
         return stream->order[0];
     u = chance_unit(&stream->chance);
-    while (u >= stream->thresholds[i])
-        i++;
-    return stream->order[i];
+    /* Counted without a branch: which operation comes next cannot be predicted. */
+    for (uint32_t i = 0; i + 1 < stream->order_count; i++)
+        place += u >= stream->thresholds[i];
+    return stream->order[place];
 }
 
 static uint32_t stream_scan_rows(struct stream *stream)

@@ -74,7 +74,8 @@ void value_write(const struct value_pool *pool, uint64_t record, uint64_t versio
     memcpy(out, &record, 8);
     memcpy(out + 8, &version, 8);
     memcpy(out + VALUE_HEAD_BYTES, pool->text + place, bytes - VALUE_HEAD_BYTES);
-    checksum = hash_checksum(out + VALUE_HEAD_BYTES, bytes - VALUE_HEAD_BYTES,
+    /* Of the pool's bytes: reading what was written just now would wait for the stores. */
+    checksum = hash_checksum(pool->text + place, bytes - VALUE_HEAD_BYTES,
                              hash_mix(record, version));
     memcpy(out + 16, &checksum, 8);
 }

@@ -98,7 +98,8 @@ static enum kiwi_status sample_take(struct ab *ab, enum arm arm, double *out)
     snprintf(planted, sizeof planted, "%.1f", ab->planted);
     if (arm == ARM_CANDIDATE && ab->planted > 0)
         (void)setenv("KIWI_BENCH_PLANT_PERCENT", planted, 1);
-    status = child_run(argv, padding, CHILD_QUIET, &result);
+    status = child_run(&(struct child_options){ .argv = argv, .environment = padding,
+                                                .flags = CHILD_QUIET }, &result);
     (void)unsetenv("KIWI_BENCH_PLANT_PERCENT");
     if (status == KIWI_OK && result.exit_code != 0)
         status = FAIL(KIWI_IO, "%s bench ended with exit code %d", ab->programs[arm],

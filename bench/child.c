@@ -19,6 +19,7 @@
 
 #define OUTPUT_BYTES_MAX (64u << 20)
 #define NOT_STARTED      127
+#define NOT_GROUPED      126
 
 /* Whoever takes a signal out of pending passes it on, so that it arrives once. */
 static _Atomic int   pending;
@@ -40,9 +41,21 @@ static void running_set(pid_t child)
         (void)kill(child, number);
 }
 
-/* Only what is safe between fork and exec. */
-static void child_start(char *const *argv, char *environment, unsigned flags, int output)
+/* All that the program allocates later is the group's. */
+static bool group_enter(const char *path)
 {
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+
+    return file >= 0 && write(file, "0", 1) == 1;
+}
+
+/* Only what is safe between fork and exec. */
+static void child_start(const struct child_options *options, int output)
+{
+    const unsigned flags = options->flags;
+
+    if (options->group != NULL && !group_enter(options->group))
+        _exit(NOT_GROUPED);
     if (dup2(output, STDOUT_FILENO) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
         _exit(NOT_STARTED);
     if ((flags & CHILD_APART) != 0 && setpgid(0, 0) != 0)
@@ -52,9 +65,9 @@ static void child_start(char *const *argv, char *environment, unsigned flags, in
         if (nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0)
             _exit(NOT_STARTED);
     }
-    if (environment != NULL)
-        (void)putenv(environment);
-    execvp(argv[0], argv);
+    if (options->environment != NULL)
+        (void)putenv((char *)(uintptr_t)options->environment);
+    execvp(options->argv[0], options->argv);
     _exit(NOT_STARTED);
 }
 
@@ -93,8 +106,7 @@ static double seconds_of(const struct timeval *time)
     return (double)time->tv_sec + (double)time->tv_usec / 1e6;
 }
 
-enum kiwi_status child_run(char *const *argv, const char *environment, unsigned flags,
-                           struct child_result *out)
+enum kiwi_status child_run(const struct child_options *options, struct child_result *out)
 {
     int              ends[2], state = 0;
     struct rusage    usage;
@@ -108,12 +120,12 @@ enum kiwi_status child_run(char *const *argv, const char *environment, unsigned 
         return FAIL(KIWI_IO, "cannot make a pipe: %s", strerror(errno));
     child = fork();
     if (child == 0)
-        child_start(argv, (char *)(uintptr_t)environment, flags, ends[1]);
+        child_start(options, ends[1]);
     running_set(child);
     close(ends[1]);
     if (child < 0) {
         close(ends[0]);
-        return FAIL(KIWI_IO, "cannot start %s: %s", argv[0], strerror(errno));
+        return FAIL(KIWI_IO, "cannot start %s: %s", options->argv[0], strerror(errno));
     }
     status = output_read(ends[0], out);
     close(ends[0]);
@@ -123,12 +135,14 @@ enum kiwi_status child_run(char *const *argv, const char *environment, unsigned 
     running_set(0);
     while (wait4(child, &state, 0, &usage) < 0)
         if (errno != EINTR)
-            return FAIL(KIWI_IO, "cannot wait for %s: %s", argv[0], strerror(errno));
+            return FAIL(KIWI_IO, "cannot wait for %s: %s", options->argv[0], strerror(errno));
     out->wall_seconds = (double)(clock_monotonic_ns() - start) / 1e9;
     out->cpu_seconds = seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime);
     out->exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
     if (status == KIWI_OK && out->exit_code == NOT_STARTED)
-        return FAIL(KIWI_NOT_FOUND, "%s cannot be started", argv[0]);
+        return FAIL(KIWI_NOT_FOUND, "%s cannot be started", options->argv[0]);
+    if (status == KIWI_OK && out->exit_code == NOT_GROUPED && options->group != NULL)
+        return FAIL(KIWI_IO, "a process cannot enter its control group by %s", options->group);
     return status;
 }
 

@@ -18,13 +18,16 @@ enum child_flag {
     CHILD_APART = 2,   /* signals of the terminal do not reach it, only child_signal does */
 };
 
-/*
- * argv: program and arguments, ends with NULL; found along PATH. environment: one more
- * "NAME=value"; NULL: none. flags: of enum child_flag. The program is told to end (SIGTERM) when
- * this one dies. KIWI_NOT_FOUND: there is no such program.
- */
-MUST_USE enum kiwi_status child_run(char *const *argv, const char *environment, unsigned flags,
-                                    struct child_result *out);
+struct child_options {
+    char *const *argv;           /* program and arguments, ends with NULL; found along PATH */
+    const char  *environment;    /* one more "NAME=value"; NULL: none */
+    unsigned     flags;          /* of enum child_flag */
+    const char  *group;          /* the file of a control group that it enters first; NULL: none */
+};
+
+/* The program is told to end (SIGTERM) when this one dies. KIWI_NOT_FOUND: there is no such
+ * program. KIWI_IO: also when it cannot enter the group. */
+MUST_USE enum kiwi_status child_run(const struct child_options *options, struct child_result *out);
 /* From a signal handler: passes it on, once, to the program that runs now or starts next. */
 void                      child_signal(int number);
 void                      child_result_free(struct child_result *result);

@@ -116,7 +116,9 @@ static json_t *child_measure(const struct gate *gate, char *const *prefix)
         argv[count++] = (char *)(uintptr_t)gate->only;
     }
     argv[count] = NULL;
-    if (child_run(argv, NULL, prefix[0] != NULL ? CHILD_QUIET : 0, &result) == KIWI_OK) {
+    if (child_run(&(struct child_options){ .argv = argv,
+                                           .flags = prefix[0] != NULL ? CHILD_QUIET : 0 },
+                  &result) == KIWI_OK) {
         if (result.exit_code == 0)
             document = json_loadb(result.output, result.output_bytes, 0, &error);
         if (document == NULL)

@@ -57,22 +57,23 @@ static void row_write(FILE *file, const struct versus *versus, uint32_t phase, u
     fputs("</tr>\n", file);
 }
 
-static void sizes_write(FILE *file, const struct versus *versus, const char *name, bool is_memory)
+static void sizes_write(FILE *file, const struct versus *versus, const char *name,
+                        enum versus_size size)
 {
     char text[32];
 
     fprintf(file, "<tr><td>%s</td>", name);
     for (uint32_t i = 0; i < versus->engine_count; i++)
         fprintf(file, "<td>%s</td>%s",
-                chart_number(is_memory ? versus->engines[i].memory_peak_bytes
-                                       : versus->engines[i].folder_bytes_max,
-                             CHART_BYTES, text, sizeof text),
+                chart_number(versus_size(versus, size, i), CHART_BYTES, text, sizeof text),
                 i > 0 ? "<td></td>" : "");
     fputs("</tr>\n", file);
 }
 
 static void table_write(FILE *file, const struct versus *versus)
 {
+    char cap[400];
+
     fputs("<h2>Operations a second</h2><div class=\"scroll\"><table id=\"versus\"><tr><th>phase"
           "</th>",
           file);
@@ -90,14 +91,18 @@ static void table_write(FILE *file, const struct versus *versus)
     for (uint32_t phase = 0; phase < versus->phase_count; phase++)
         for (uint32_t row = 0; row < VERSUS_ROW_COUNT; row++)
             row_write(file, versus, phase, row);
-    sizes_write(file, versus, "peak memory", true);
-    sizes_write(file, versus, "files, at most", false);
+    sizes_write(file, versus, "peak memory", VERSUS_MEMORY);
+    if (versus->cap.is_enforced)
+        sizes_write(file, versus, "&#8195;<small>with page cache</small>", VERSUS_GROUP);
+    sizes_write(file, versus, "files, at most", VERSUS_FILES);
     fprintf(file, "</table></div><p>Medians of %u rounds, in each of which every engine ran all "
                   "phases in a process of its own, in rotated order. Ratios are paired by round; "
                   "behind them the %s. Peak memory is of the process with its driver, without page "
-                  "cache; nothing enforced what the engines were asked to keep to.</p>\n",
+                  "cache. ",
             versus->round_count,
             versus->round_count < 6 ? "whole range" : "95 % interval");
+    html_text(file, versus_cap_text(versus, cap, sizeof cap));
+    fputs("</p>\n", file);
 }
 
 static void charts_write(FILE *file, const struct versus *versus)

@@ -222,15 +222,43 @@ static void tail_row_print(FILE *stream, const struct versus *versus, uint32_t p
     fputc('\n', stream);
 }
 
-static void sizes_print(FILE *stream, const struct versus *versus, const char *name, bool is_memory)
+double versus_size(const struct versus *versus, enum versus_size size, uint32_t engine)
+{
+    const struct versus_engine *of = &versus->engines[engine];
+
+    return size == VERSUS_MEMORY ? of->memory_peak_bytes
+         : size == VERSUS_GROUP  ? of->group_peak_bytes
+                                 : of->folder_bytes_max;
+}
+
+const char *versus_cap_text(const struct versus *versus, char *text, size_t bytes)
+{
+    const struct versus_cap *cap = &versus->cap;
+    char                     whole[32], memory[32], allowance[32];
+
+    if (!cap->is_enforced) {
+        snprintf(text, bytes,
+                 "Each engine was asked to keep to its share; nothing enforced it: %s.",
+                 cap->reason);
+        return text;
+    }
+    bytes_text(cap->memory_bytes + cap->allowance_bytes, whole, sizeof whole);
+    bytes_text(cap->memory_bytes, memory, sizeof memory);
+    bytes_text(cap->allowance_bytes, allowance, sizeof allowance);
+    snprintf(text, bytes,
+             "Each block ran in a control group of %s, page cache included: %s as asked of the "
+             "engine, %s for the driver.", whole, memory, allowance);
+    return text;
+}
+
+static void sizes_print(FILE *stream, const struct versus *versus, const char *name,
+                        enum versus_size size)
 {
     fprintf(stream, "%-*s", NAME_WIDTH, name);
     for (uint32_t i = 0; i < versus->engine_count; i++) {
-        const struct versus_engine *engine = &versus->engines[i];
-        char                        text[32];
+        char text[32];
 
-        bytes_text((uint64_t)(is_memory ? engine->memory_peak_bytes : engine->folder_bytes_max),
-                   text, sizeof text);
+        bytes_text((uint64_t)versus_size(versus, size, i), text, sizeof text);
         fprintf(stream, "%*s%*s", FIRST_WIDTH, text,
                 i + 1 < versus->engine_count && i > 0 ? RATIO_WIDTH : 0, "");
     }
@@ -259,6 +287,7 @@ static void verdicts_print(FILE *stream, const struct versus *versus, int wanted
 void versus_print(FILE *stream, const struct versus *versus)
 {
     const char *first = versus->engines[0].label;
+    char        cap[400];
 
     fprintf(stream, "%-*s", NAME_WIDTH, "operations a second");
     for (uint32_t i = 0; i < versus->engine_count; i++)
@@ -270,15 +299,17 @@ void versus_print(FILE *stream, const struct versus *versus)
         for (uint32_t row = VERSUS_P99; row < VERSUS_ROW_COUNT; row++)
             tail_row_print(stream, versus, phase, row);
     }
-    sizes_print(stream, versus, "peak memory", true);
-    sizes_print(stream, versus, "files, at most", false);
+    sizes_print(stream, versus, "peak memory", VERSUS_MEMORY);
+    if (versus->cap.is_enforced)
+        sizes_print(stream, versus, "  with page cache", VERSUS_GROUP);
+    sizes_print(stream, versus, "files, at most", VERSUS_FILES);
     fprintf(stream,
             "\nMedians of %u round%s. Ratios: %s over the other, paired by round; behind them the "
-            "%s.\nPeak memory is of the process with its driver, without page cache; each engine "
-            "was asked to keep to\nits share, nothing enforced it.\n",
+            "%s.\nPeak memory is of the process with its driver, without page cache.\n%s\n",
             versus->round_count, versus->round_count == 1 ? "" : "s", first,
             versus->round_count < 6 ? "whole range (a 95 % interval from 6 rounds on)"
-                                    : "95 % interval");
+                                    : "95 % interval",
+            versus_cap_text(versus, cap, sizeof cap));
     verdicts_print(stream, versus, -1, "faster than the first: ");
     verdicts_print(stream, versus, 0, "not told apart:        ");
     for (uint32_t i = 0; i < versus->engine_count; i++) {
@@ -346,10 +377,20 @@ json_t *versus_engines_json(const struct versus *versus)
         const struct versus_engine *engine = &versus->engines[i];
 
         json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f}", "label", engine->label, "name",
+            array, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f}", "label", engine->label, "name",
                              engine->class->name, "settings", engine->settings, "note",
                              engine->note, "peak_memory_bytes", engine->memory_peak_bytes,
-                             "folder_bytes", engine->folder_bytes_max));
+                             "group_peak_bytes", engine->group_peak_bytes, "folder_bytes",
+                             engine->folder_bytes_max));
     }
     return array;
+}
+
+json_t *versus_cap_json(const struct versus *versus)
+{
+    const struct versus_cap *cap = &versus->cap;
+
+    return json_pack("{s:b, s:I, s:I, s:s}", "is_enforced", (int)cap->is_enforced, "memory_bytes",
+                     (json_int_t)cap->memory_bytes, "allowance_bytes",
+                     (json_int_t)cap->allowance_bytes, "reason", cap->reason);
 }

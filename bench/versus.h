@@ -43,11 +43,21 @@ struct versus_engine {
     char   label[32];         /* "lmdb", or "kiwi.2" when it is there twice */
     char   settings[320], note[160];
     double memory_peak_bytes, folder_bytes_max;  /* over all blocks */
+    double group_peak_bytes;  /* with the page cache, over all blocks; 0: not known */
+};
+
+/* Whether each block's memory was limited, page cache included (cap.h). */
+struct versus_cap {
+    bool     is_enforced;
+    uint64_t memory_bytes;    /* asked of the engine */
+    uint64_t allowance_bytes; /* for the driver beside it */
+    char     reason[240];     /* why not */
 };
 
 struct versus {
     struct versus_engine engines[VERSUS_ENGINE_COUNT_MAX];
     uint32_t             engine_count;
+    struct versus_cap    cap;
     uint32_t             round_count;            /* of which at least one block is there */
     struct versus_phase  phases[VERSUS_PHASE_COUNT_MAX];
     uint32_t             phase_count;
@@ -80,17 +90,24 @@ bool versus_has_row(const struct versus *versus, uint32_t phase, uint32_t row);
 bool versus_ratio(const struct versus *versus, uint32_t phase, uint32_t engine,
                   struct shift *ratio);
 
+/* What a row of sizes shows. */
+enum versus_size { VERSUS_MEMORY = 0, VERSUS_GROUP, VERSUS_FILES };
+double versus_size(const struct versus *versus, enum versus_size size, uint32_t engine);
+
 /* Which of the two was faster, as far as the interval tells: 1 the first, -1 the other, else 0. */
 int versus_verdict(const struct shift *ratio);
 
 /* "READ p99" of a row that is not VERSUS_RATE. */
 const char *versus_row_name(uint32_t row, char *text, size_t bytes);
 
+/* One sentence for tables: what limited the blocks' memory, or why nothing did. */
+const char *versus_cap_text(const struct versus *versus, char *text, size_t bytes);
 /* The table, the rows in which another engine is faster, and the settings of all. */
 void    versus_print(FILE *stream, const struct versus *versus);
 /* The phases with all rounds; NULL when memory is short. */
 json_t *versus_phases_json(const struct versus *versus);
 json_t *versus_engines_json(const struct versus *versus);
+json_t *versus_cap_json(const struct versus *versus);
 /* The page: document is what versus.json holds. KIWI_FULL, KIWI_IO: it cannot be written. */
 MUST_USE enum kiwi_status versus_html_write(const char *path, const struct versus *versus,
                                             const json_t *document);

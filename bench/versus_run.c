@@ -5,13 +5,16 @@
  * leaves in caches end with it. Seed, threads, client and all else are the same for all.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "bench/cap.h"
 #include "bench/child.h"
 #include "bench/folder.h"
 #include "bench/options.h"
@@ -29,8 +32,12 @@
 #define ADDED_ARGUMENT_MAX  16
 #define ROUND_COUNT_DEFAULT 3u
 
+enum cap_wish { CAP_AUTO = 0, CAP_ON, CAP_OFF };
+
 struct versus_run {
     struct versus        versus;
+    struct memory_cap    cap;             /* permitted: every block gets a group of its own */
+    enum cap_wish        cap_wish;
     struct bench_options options;         /* those all engines share */
     struct plan          plan;
     char                *arguments[ARGUMENT_COUNT_MAX]; /* of every block; borrowed from argv */
@@ -74,6 +81,9 @@ static const char versus_help[] =
     "                     in this build)\n"
     "  --rounds N         blocks of every engine, up to 64 (3; from 6 on there is a 95 %\n"
     "                     interval instead of the range)\n"
+    "  --memory-cap MODE  auto, on or off: limit each block's memory, page cache included, to\n"
+    "                     --memory and 32 MiB + 1 MiB a thread for the driver, by a control group\n"
+    "                     (auto: where that is permitted; on: or not at all)\n"
     "and the options of `kiwidb bench`, but not --engine. The client is blocking when one of the\n"
     "engines knows no other. Prints medians, ratios paired by round, and every row that the first\n"
     "engine does not win; versus.json, report.html and all runs stay in a folder of the results.\n"
@@ -102,6 +112,18 @@ static enum kiwi_status rounds_parse(const char *text, uint32_t *rounds)
                     VERSUS_ROUND_COUNT_MAX);
     *rounds = (uint32_t)count;
     return KIWI_OK;
+}
+
+static enum kiwi_status cap_wish_parse(const char *text, enum cap_wish *wish)
+{
+    static const char *const names[] = { [CAP_AUTO] = "auto", [CAP_ON] = "on", [CAP_OFF] = "off" };
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *wish = (enum cap_wish)i;
+            return KIWI_OK;
+        }
+    return FAIL(KIWI_INVALID, "--memory-cap '%.40s' is none of auto, on, off", text);
 }
 
 /* kiwi and everybody else's engine, without those that only exist to price something. */
@@ -167,6 +189,8 @@ static enum kiwi_status arguments_read(struct versus_run *run, int argc, char **
             TRY(versus_engines_parse(value, &run->versus));
         else if ((value = argument_value(argc, argv, &i, "--rounds")) != NULL)
             TRY(rounds_parse(value, &run->rounds));
+        else if ((value = argument_value(argc, argv, &i, "--memory-cap")) != NULL)
+            TRY(cap_wish_parse(value, &run->cap_wish));
         else if (run->argument_count == ARGUMENT_COUNT_MAX)
             return FAIL(KIWI_INVALID, "more than %d arguments", ARGUMENT_COUNT_MAX);
         else
@@ -259,6 +283,58 @@ static void block_print(const struct versus_run *run, uint32_t round, uint32_t e
     fputc('\n', stderr);
 }
 
+static enum kiwi_status cap_open(struct versus_run *run)
+{
+    struct versus_cap *cap = &run->versus.cap;
+    struct statfs      about;
+
+    if (run->cap_wish == CAP_OFF)
+        snprintf(run->cap.reason, sizeof run->cap.reason, "--memory-cap off");
+    else if (statfs(run->options.directory, &about) == 0 && about.f_type == TMPFS_MAGIC)
+        snprintf(run->cap.reason, sizeof run->cap.reason,
+                 "%.160s is on a tmpfs, whose files are memory", run->options.directory);
+    else
+        memory_cap_find(&run->cap);
+    if (run->cap_wish == CAP_ON && !run->cap.is_permitted)
+        return FAIL(KIWI_IO, "--memory-cap on: %s", run->cap.reason);
+    cap->is_enforced = run->cap.is_permitted;
+    cap->memory_bytes = run->options.memory_bytes;
+    cap->allowance_bytes = memory_cap_allowance(run->plan.thread_count);
+    snprintf(cap->reason, sizeof cap->reason, "%s", run->cap.reason);
+    return KIWI_OK;
+}
+
+/* The program as a block, in a group of its own where that is permitted. */
+static enum kiwi_status child_run_capped(struct versus_run *run, uint32_t engine,
+                                         char *const *argv, struct child_result *result)
+{
+    const struct versus_cap  *cap = &run->versus.cap;
+    struct versus_engine     *of = &run->versus.engines[engine];
+    struct child_options      options = { .argv = argv, .flags = CHILD_APART };
+    struct memory_group       group;
+    struct memory_group_usage usage;
+    char                      entry[CAP_PATH_BYTES];
+    enum kiwi_status          status;
+
+    if (!cap->is_enforced)
+        return child_run(&options, result);
+    memset(result, 0, sizeof *result);
+    TRY(memory_group_open(&run->cap, cap->memory_bytes + cap->allowance_bytes, &group));
+    memory_group_entry(&group, entry);
+    options.group = entry;
+    status = child_run(&options, result);
+    memory_group_usage_read(&group, &usage);
+    if ((double)usage.peak_bytes > of->group_peak_bytes)
+        of->group_peak_bytes = (double)usage.peak_bytes;
+    if (usage.kill_count > 0)
+        fprintf(stderr, "kiwidb bench versus: %s needed more memory than its cap of %llu MiB and "
+                        "was ended by the kernel\n", of->label,
+                (unsigned long long)(cap->memory_bytes + cap->allowance_bytes) >> 20);
+    if (memory_group_close(&group) != KIWI_OK && status == KIWI_OK)
+        fprintf(stderr, "kiwidb bench versus: %s\n", fail_text());
+    return status;
+}
+
 /* Leaves the exit code of a block that failed in run->exit_code. */
 static enum kiwi_status block_run(struct versus_run *run, uint32_t round, uint32_t engine)
 {
@@ -288,7 +364,7 @@ static enum kiwi_status block_run(struct versus_run *run, uint32_t round, uint32
     argv[count++] = (char *)(uintptr_t)"--json";
     argv[count++] = (char *)(uintptr_t)"--quiet";
     argv[count] = NULL;
-    status = child_run(argv, NULL, CHILD_APART, &result);
+    status = child_run_capped(run, engine, argv, &result);
     if (status == KIWI_OK)
         status = block_take(run, round, engine, result.output, result.output_bytes, name,
                             sizeof name);
@@ -340,6 +416,7 @@ static json_t *document_make(const struct versus_run *run, int exit_code)
                          (int)run->versus.round_count, "blocks", run->blocks, "engines",
                          versus_engines_json(&run->versus), "phases",
                          versus_phases_json(&run->versus));
+    json_object_set_new(document, "memory_cap", versus_cap_json(&run->versus));
     for (size_t i = 0; i < ARRAY_COUNT(shared); i++)
         json_object_set(document, shared[i], json_object_get(run->first_run, shared[i]));
     return document;
@@ -433,9 +510,12 @@ static int run_prepare(struct versus_run *run, int argc, char **argv)
     command_write(run, argc, argv);
     utc_write(run->start, sizeof run->start, false);
     if ((status = child_own_path(run->program, sizeof run->program)) != KIWI_OK
-        || (status = data_folder_claim(run->options.directory)) != KIWI_OK
-        || (status = folder_open(run)) != KIWI_OK)
+        || (status = data_folder_claim(run->options.directory)) != KIWI_OK)
         return verb_failed("versus");
+    if ((status = cap_open(run)) != KIWI_OK || (status = folder_open(run)) != KIWI_OK) {
+        data_folder_remove(run->options.directory);
+        return verb_failed("versus");
+    }
     return BENCH_DONE;
 }
 

@@ -54,7 +54,7 @@ document = json.load(open(sys.argv[1]))
 
 
 def check(value, schema, place):
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None)}
     wanted = schema.get("type", [])
     wanted = [wanted] if isinstance(wanted, str) else wanted
     assert not wanted or any(isinstance(value, kinds[kind]) for kind in wanted), place
@@ -84,6 +84,30 @@ rates = [one["throughput_per_second"]["median"] for one in (kiwi, null)]
 assert abs(ratio["middle"] / (rates[0] / rates[1]) - 1) < 1e-9
 assert kiwi["p99_ns"]["READ"]["median"] > 0
 EOF
+
+# Memory limited by a control group, where that is permitted: said in table, document and page.
+expect 0 'nothing enforced it: --memory-cap off' --memory-cap off --engines kiwi --rounds 1 --results free \
+    "${small[@]}" "$workloads/workloadc"
+expect 2 "none of auto, on, off" --memory-cap of --engines kiwi "${small[@]}" "$workloads/workloadc"
+code=0
+"$program" bench versus --memory-cap on --engines kiwi,null --rounds 1 --results capped "${small[@]}" \
+    "$workloads/workloadc" >out 2>error || code=$?
+if [ "$code" -eq 3 ] && grep -q -- '--memory-cap on: ' error; then
+    echo "skipped: no memory cap is permitted here: $(cat error)"
+else
+    [ "$code" -eq 0 ] || failed "capped: exit $code, expected 0"
+    grep -q 'in a control group of 65.0 MiB, page cache included' out || failed "capped: the table does not say so"
+    grep -q '^  with page cache' out || failed "capped: no row of memory with page cache"
+    grep -q 'in a control group of 65.0 MiB' capped/*/report.html || failed "capped: the page does not say so"
+    python3 - capped/*/versus.json <<'EOF' || failed "capped: versus.json is wrong"
+import json, sys
+document = json.load(open(sys.argv[1]))
+cap = document["memory_cap"]
+assert cap["is_enforced"] and cap["memory_bytes"] == 32 << 20 and cap["allowance_bytes"] == 33 << 20, cap
+for engine in document["engines"]:
+    assert 0 < engine["group_peak_bytes"] <= 65 << 20, engine
+EOF
+fi
 
 expect 2 "did you mean 'kiwi'" --engines kiwy,null "${small[@]}" "$workloads/workloada"
 expect 2 'an empty name' --engines kiwi, "${small[@]}" "$workloads/workloada"

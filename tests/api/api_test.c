@@ -14,16 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 static enum world_way way_under_test;
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 static struct kiwi_slice slice(const char *text)
 {

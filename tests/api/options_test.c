@@ -15,14 +15,8 @@
 
 #include "core/db/db.h"
 #include "io/thread.h"
+#include "tests/support/check.h"
 #include "tests/support/world.h"
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 enum option_kind { OPTION_WHOLE = 0, OPTION_FRACTION, OPTION_CHOICE, OPTION_FLAG, OPTION_POINTER };
 

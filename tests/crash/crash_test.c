@@ -17,18 +17,12 @@
 #include <string.h>
 
 #include "tests/crash/history.h"
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 static uint64_t seed_under_test;
 
 enum accident { POWER_CUT, KILL };
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 struct script {
     struct world   *world;

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include "tests/faults/image.h"
+#define CHECK_LABEL scene.label
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 #define KEYS 600u
@@ -38,14 +40,6 @@ struct scene {
 };
 
 static struct scene scene;
-
-#define check_ok(call)                                                                        \
-    do {                                                                                      \
-        enum kiwi_status check_status = (call);                                               \
-        if (check_status != KIWI_OK)                                                          \
-            fail_msg("%s: %s: %s: %s", scene.label, #call, kiwi_status_text(check_status),    \
-                     kiwi_error_text());                                                      \
-    } while (0)
 
 static struct kiwi_slice key_of(uint32_t key, char room[32])
 {

@@ -14,16 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 #define MIB (1u << 20)
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 static void world_large(struct world *world, uint32_t shard_count)
 {

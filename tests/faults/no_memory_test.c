@@ -19,6 +19,8 @@
 
 #include "core/base/memory.h"
 #include "io/buffers.h"
+#define CHECK_LABEL scene.label
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 #define KEYS         90u
@@ -55,14 +57,6 @@ struct scene {
 };
 
 static struct scene scene;
-
-#define check_ok(call)                                                                        \
-    do {                                                                                      \
-        enum kiwi_status check_status = (call);                                               \
-        if (check_status != KIWI_OK)                                                          \
-            fail_msg("%s: %s: %s: %s", scene.label, #call, kiwi_status_text(check_status),    \
-                     kiwi_error_text());                                                      \
-    } while (0)
 
 /* ---- keys and values ---- */
 

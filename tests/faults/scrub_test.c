@@ -16,18 +16,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 enum { KEYS = 2000, WAIT_SECONDS = 120 };
 
 static enum world_way way_under_test;
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 struct scene {
     struct world world;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/check.h"
 #include "tests/support/world.h"
 
 #define KEY_COUNT      700u
@@ -54,13 +55,6 @@ static void value_expect(const struct model_value *value, const void *data, size
     value_fill(room, value);
     assert_memory_equal(data, room, size);
 }
-
-#define check_ok(call)                                                                       \
-    do {                                                                                     \
-        enum kiwi_status check_status = (call);                                              \
-        if (check_status != KIWI_OK)                                                         \
-            fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text()); \
-    } while (0)
 
 static void get_expect(struct world *world, const struct model *model, uint32_t i,
                        struct kiwi_snapshot *snapshot)

@@ -15,9 +15,14 @@
                      kiwi_error_text());                                                        \
     } while (0)
 
+/* A file with many runs defines CHECK_LABEL, its label, before it includes this. */
+#ifdef CHECK_LABEL
+#define check_ok(call) check_ok_of(CHECK_LABEL, call)
+#else
 #define check_ok(call)                                                                          \
     do {                                                                                        \
         enum kiwi_status check_status = (call);                                                 \
         if (check_status != KIWI_OK)                                                            \
             fail_msg("%s: %s: %s", #call, kiwi_status_text(check_status), kiwi_error_text());   \
     } while (0)
+#endif

@@ -135,6 +135,27 @@ static void header_with_impossible_numbers_is_rejected(void **state)
     }
 }
 
+/* Whoever retires a file is younger than it. */
+static void header_retired_by_an_older_generation_is_rejected(void **state)
+{
+    uint8_t              block[MANIFEST_PAGE_BYTES];
+    struct manifest_head head = head_sample(), again;
+    uint64_t             seed = hash_mix(database_id_seed(&identity.database), identity.shard);
+
+    (void)state;
+    for (uint64_t successor = 1; successor <= head.generation + 1; successor++) {
+        le64 field = le64_of(successor), checksum;
+
+        manifest_head_encode(block, &identity, &head);
+        memcpy(block + offsetof(struct manifest_header, successor), &field, sizeof field);
+        checksum = le64_of(hash_checksum(block + 8, sizeof block - 8,
+                                         hash_mix(seed, MANIFEST_MAGIC)));
+        memcpy(block, &checksum, sizeof checksum);
+        assert_int_equal(manifest_head_decode(block, &identity, 1, &again),
+                         successor > head.generation ? KIWI_OK : KIWI_CORRUPT);
+    }
+}
+
 /* ---- groups ---- */
 
 static uint64_t group_make(uint8_t *target, size_t payload_bytes, struct manifest_group *group)
@@ -191,6 +212,34 @@ static void group_with_any_bit_flipped_is_rejected(void **state)
         space[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     assert_true(manifest_group_decode(space, bytes, &identity, 3, &again));
+}
+
+/* Goal: what verifies is looked at all the same: kind, number, and that no group is its own
+ * proof. */
+static void group_with_impossible_numbers_is_rejected(void **state)
+{
+    static uint8_t        space[MANIFEST_PAGE_BYTES];
+    struct manifest_group group, again;
+    uint64_t              seed = hash_mix(database_id_seed(&identity.database), identity.shard);
+    uint64_t              bytes = group_make(space, 100, &group);
+
+    (void)state;
+    for (uint32_t i = 0; i < 6; i++) {
+        struct manifest_group_header header;
+        le64                         checksum;
+
+        memcpy(&header, space, sizeof header);
+        header.kind = le32_of(i == 1 ? 0 : i == 2 ? 3 : i == 5 ? MANIFEST_GROUP_STATE
+                                                               : MANIFEST_GROUP_EDIT);
+        header.number = le64_of(i == 3 ? 0 : 9);
+        header.durable_number = le64_of(i == 4 ? 9 : i == 3 ? 0 : 8);
+        memcpy(space, &header, sizeof header);
+        checksum = le64_of(hash_checksum(space + 8, bytes - 8,
+                                         hash_mix(hash_mix(seed, 3), le64_get(header.number))));
+        memcpy(space, &checksum, sizeof checksum);
+        assert_int_equal(manifest_group_decode(space, bytes, &identity, 3, &again),
+                         i == 0 || i == 5);
+    }
 }
 
 /* ---- edits ---- */
@@ -516,8 +565,10 @@ int main(void)
         cmocka_unit_test(header_of_another_place_is_rejected),
         cmocka_unit_test(header_of_a_later_version_is_unsupported),
         cmocka_unit_test(header_with_impossible_numbers_is_rejected),
+        cmocka_unit_test(header_retired_by_an_older_generation_is_rejected),
         cmocka_unit_test(group_comes_back_as_it_was),
         cmocka_unit_test(group_with_any_bit_flipped_is_rejected),
+        cmocka_unit_test(group_with_impossible_numbers_is_rejected),
         cmocka_unit_test(edit_comes_back_as_it_was),
         cmocka_unit_test(any_msgpack_reader_understands_an_edit),
         cmocka_unit_test(edit_with_impossible_numbers_is_rejected),

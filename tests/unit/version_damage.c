@@ -356,7 +356,8 @@ static void group_that_does_not_fit_is_told(void **state)
 {
     static const char *const words[] = {
         "group", "group", "group", "not there", "twice", "narrows", "overlap", "future", "future",
-        "future", "missing", "t-0000000",
+        "future", "missing", "t-0000000", "no ids are left", "no ids are left", "no ids are left",
+        "not there", "not there",
     };
     struct world      world;
     struct world_copy copy;
@@ -382,6 +383,14 @@ static void group_that_does_not_fit_is_told(void **state)
         case 9: craft.edit.scalars.run_id_next = 1; craft.edit.added_count = 1; break;
         case 10: craft.edit.added_count = 1; break;
         case 11: craft.added[0].file_id = 1; craft.edit.added_count = 1; break; /* taken */
+        case 12: craft.edit.scalars.table_id_next = MANIFEST_ID_MAX; break;
+        case 13: craft.edit.scalars.file_id_next = MANIFEST_ID_MAX; break;
+        case 14: craft.edit.scalars.run_id_next = MANIFEST_ID_MAX; break;
+        case 15: craft.removed[0] = 5000; craft.edit.removed_count = 1; /* moved, but never there */
+                 craft.edit.added_count = 1; break;
+        case 16: craft.removed[0] = 1; craft.removed[1] = 4000; /* one moves, one is not there */
+                 craft.edit.removed_count = 2; craft.added[0].id = 1; craft.edit.added_count = 1;
+                 break;
         default: break; /* nothing is wrong: the picture differs by the sequence alone */
         }
         world_copy_restore(&world, "manifest", &copy);
@@ -392,6 +401,40 @@ static void group_that_does_not_fit_is_told(void **state)
             world_stop(&world);
         } else
             world_opens_corrupt(&world, words[i]);
+    }
+    world_copy_restore(&world, "manifest", &copy);
+    world_opens_as(&world, picture);
+    world_copy_free(&copy);
+    memory_free(picture);
+    world_close(&world);
+}
+
+/* Goal: a whole group whose payload is no edit is told, with its place. */
+static void group_whose_payload_is_no_edit_is_told(void **state)
+{
+    struct world      world;
+    struct world_copy copy;
+    char             *picture = world_history(&world, &copy);
+    struct live       live = live_find(&world, &copy);
+
+    (void)state;
+    for (size_t bytes = 0; bytes <= 40; bytes += 8) {
+        struct manifest_identity identity = { world.database, world.shard };
+        uint8_t                  space[4096];
+        struct manifest_group    group = {
+            .kind = MANIFEST_GROUP_EDIT,
+            .generation = live.head.generation,
+            .number = live.last.number + 1,
+            .durable_number = live.last.number,
+            .previous_checksum = live.last.checksum,
+            .payload = bytes_of(space + sizeof(struct manifest_group_header), bytes),
+        };
+
+        memset(space, 0xc1, sizeof space); /* the one byte that msgpack never uses */
+        manifest_group_encode(space, &identity, &group);
+        world_copy_restore(&world, "manifest", &copy);
+        world_file_write(&world, live.file->name, space, sizeof space, live.end);
+        world_opens_corrupt(&world, "offset");
     }
     world_copy_restore(&world, "manifest", &copy);
     world_opens_as(&world, picture);
@@ -477,6 +520,7 @@ int main(void)
         cmocka_unit_test(older_copy_of_a_file_is_told),
         cmocka_unit_test(missing_or_swapped_table_file_is_told),
         cmocka_unit_test(group_that_does_not_fit_is_told),
+        cmocka_unit_test(group_whose_payload_is_no_edit_is_told),
         cmocka_unit_test(state_without_its_end_is_told),
         cmocka_unit_test(closing_never_switches),
     };

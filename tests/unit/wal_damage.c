@@ -477,6 +477,16 @@ static void group_that_verifies_with_bad_records_is_reported(void **state)
     log_with_one_forged_group(&harness, &group);
     assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
     assert_int_equal(harness.replayed_count, 0);
+    /* Of which the second is a batch. */
+    end = wal_batch_encode(group.records, &batch, 1, forged_seed(&harness));
+    end = wal_entry_encode(end, &(struct entry){ .sequence = 1, .kind = ENTRY_PUT }, 1,
+                           forged_seed(&harness));
+    end = wal_batch_encode(end, &(struct wal_batch){ .sequence = 2, .entry_count = 1 }, 1,
+                           forged_seed(&harness));
+    group.header.length = le32_of((uint32_t)(end - group.records));
+    log_with_one_forged_group(&harness, &group);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_int_equal(harness.replayed_count, 0);
     harness_close(&harness);
 }
 

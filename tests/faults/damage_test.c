@@ -389,6 +389,7 @@ static bool is_kind(const struct image_file *file, const char *kind)
 
 static void flips_judge(const char *kind, uint32_t per_file)
 {
+    uint32_t flips = test_is_long() ? 20 * per_file : sweep_of(per_file, (per_file + 3) / 4);
     uint64_t chance = seed_under_test;
 
     for (uint32_t i = 0; i < scene.image.count; i++) {
@@ -396,7 +397,7 @@ static void flips_judge(const char *kind, uint32_t per_file)
 
         if (!is_kind(file, kind) || file->size == 0)
             continue;
-        for (uint32_t k = 0; k < per_file * (test_is_long() ? 20 : 1); k++) {
+        for (uint32_t k = 0; k < flips; k++) {
             /* Half of them near the start, where headers and the records in use are. */
             uint64_t range = k % 2 == 0 && file->size > 16384 ? 16384 : file->size;
             uint64_t bit = chance_below(&chance, range * 8);
@@ -483,7 +484,7 @@ static void zeroed_pages_are_told_or_harmless(void **state)
     for (uint32_t i = 0; i < scene.image.count; i++) {
         const struct image_file *file = &scene.image.files[i];
 
-        for (uint32_t k = 0; k < 3 && file->size >= 4096; k++) {
+        for (uint32_t k = 0; k < sweep_of(3, 1) && file->size >= 4096; k++) {
             uint64_t pages = k < 2 && file->size > 65536 ? 16 : file->size / 4096;
 
             damage_begin("a page is zero in", file->path, NULL);

@@ -142,7 +142,7 @@ static void run_with_failure(uint64_t seed, uint64_t at, enum kiwi_status failur
 static void sweep(enum kiwi_status failure, bool is_sticky)
 {
     uint64_t total = operations_of_a_run(seed_under_test);
-    uint64_t stride = test_is_long() ? 1 : 1 + total / 70, runs = 0;
+    uint64_t stride = test_is_long() ? 1 : 1 + total / sweep_of(70, 20), runs = 0;
 
     for (uint64_t at = 1; at <= total; at += stride, runs++)
         run_with_failure(seed_under_test, at, failure, is_sticky);
@@ -297,7 +297,7 @@ static void a_failing_log_stops_writes_and_not_reads(void **state)
 
 static void everything_at_once_loses_nothing(void **state)
 {
-    uint64_t rounds = test_is_long() ? 300 : 15;
+    uint64_t rounds = test_is_long() ? 300 : sweep_of(15, 4);
 
     (void)state;
     for (uint64_t i = 0; i < rounds; i++) {
@@ -383,7 +383,7 @@ static bool run_on_a_disk_of(uint64_t bytes)
 static void a_full_disk_refuses_writes_until_there_is_room(void **state)
 {
     uint64_t first = 64u << 10, last = 8u << 20;
-    uint64_t stride = test_is_long() ? 16u << 10 : 192u << 10;
+    uint64_t stride = test_is_long() ? 16u << 10 : sweep_of(192u << 10, 768u << 10);
     uint32_t full = 0, runs = 0;
 
     (void)state;

@@ -179,7 +179,7 @@ static void life_ended_at_every_operation_is_recovered(void **state)
 
     (void)state;
     for (uint32_t is_power_cut = 0; is_power_cut < 2; is_power_cut++)
-        for (uint64_t n = 1; n <= 150; n++) {
+        for (uint64_t n = 1; n <= 150; n += sweep_of(1, 5)) {
             struct machine machine;
             struct bounds  bounds = { 0, 0, 0 };
             uint64_t       before;
@@ -211,7 +211,7 @@ static void creation_ended_at_any_operation_can_be_repeated(void **state)
     uint64_t seed = harness_seed();
 
     (void)state;
-    for (uint32_t i = 0; i < 400; i++) {
+    for (uint32_t i = 0; i < sweep_of(400, 80); i++) {
         struct machine machine;
 
         machine_open(&machine, seed + i);
@@ -235,7 +235,7 @@ static void lives_of_random_length_follow_each_other(void **state)
     uint64_t seed = harness_seed();
 
     (void)state;
-    for (uint32_t run = 0; run < 30; run++) {
+    for (uint32_t run = 0; run < sweep_of(30, 6); run++) {
         struct machine machine;
         struct bounds  bounds = { 0, 0, 0 };
         bool           was_power_cut = false;
@@ -274,7 +274,7 @@ static void error_of_any_operation_stops_the_log(void **state)
     uint64_t seed = harness_seed();
 
     (void)state;
-    for (uint64_t n = 1; n < 150; n++) {
+    for (uint64_t n = 1; n < 150; n += sweep_of(1, 5)) {
         struct machine machine;
         struct bounds  bounds = { 0, 0, 0 };
 
@@ -460,10 +460,10 @@ static void life_with_a_failed_sync(struct machine *machine, struct ends *ends)
 static void log_of_a_failed_sync_is_made_durable_by_opening(void **state)
 {
     uint64_t seed = harness_seed();
-    uint32_t opened = 0;
+    uint32_t opened = 0, runs = sweep_of(600, 120);
 
     (void)state;
-    for (uint64_t run = 0; run < 600; run++) {
+    for (uint64_t run = 0; run < runs; run++) {
         struct machine machine;
         struct ends    ends = { .count = 0 };
         uint64_t       kept, at;
@@ -493,7 +493,7 @@ static void log_of_a_failed_sync_is_made_durable_by_opening(void **state)
         assert_true(ends_have(&ends, machine.harness.replayed_last));
         machine_close(&machine);
     }
-    assert_true(opened > 0 && opened < 600);
+    assert_true(opened > 0 && opened < runs);
 }
 
 /* A sealed log that was not touched since is recovered as such, from any simulated crash. */

@@ -178,7 +178,7 @@ static void sweep(enum accident accident)
 {
     uint32_t steps = 120;
     uint64_t total = run_once(seed_under_test, 0, accident, steps);
-    uint64_t stride = test_is_long() ? 1 : 1 + total / 60;
+    uint64_t stride = test_is_long() ? 1 : 1 + total / sweep_of(60, 20);
     uint64_t points = 0;
 
     for (uint64_t stop = 1; stop <= total; stop += stride, points++)
@@ -201,7 +201,7 @@ static void nothing_acknowledged_is_lost_by_a_kill_at_any_operation(void **state
 
 static void other_seeds_lose_nothing_either(void **state)
 {
-    uint64_t rounds = test_is_long() ? 400 : 40;
+    uint64_t rounds = test_is_long() ? 400 : sweep_of(40, 12);
 
     (void)state;
     for (uint64_t i = 1; i <= rounds; i++) {

@@ -274,6 +274,27 @@ static int plan_carry_out(const struct bench_options *options, const struct plan
     return exit_code;
 }
 
+int verb_replay(int argc, char **argv)
+{
+    enum { ARGUMENTS_MAX = 200 };
+    char *whole[ARGUMENTS_MAX + 3];
+    int   count = 0;
+
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        bench_help(stdout);
+        return EXIT_DONE;
+    }
+    if (argc < 2 || argv[1][0] == '-' || argc > ARGUMENTS_MAX)
+        return verb_usage("replay",
+                          "kiwidb bench replay FILE [--speed N] [options of kiwidb bench]");
+    whole[count++] = argv[0];
+    whole[count++] = (char *)(uintptr_t)"--trace";
+    for (int i = 1; i < argc; i++)
+        whole[count++] = argv[i];
+    whole[count] = NULL;
+    return bench_command(count, whole);
+}
+
 int bench_command(int argc, char **argv)
 {
     struct bench_options options;

@@ -107,10 +107,9 @@ static void member_phase(struct member *member, uint64_t phase)
     worker_run(worker, share_of(task->warm_operations, worker->index, worker->count));
     report(crew, &crew->warm_count);
     member_idle(member, &crew->gate_seen, phase);
-    worker->due = 0;
+    quota = worker_measure(worker, quota);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
-    /* Loads and verifications share one counter of records, so any worker may take the last. */
-    worker_run(worker, task->kind == TASK_RUN ? quota : UINT64_MAX);
+    worker_run(worker, quota);
     planted_burn(&start);
     atomic_store(&worker->end_ticks, clock_ticks());
     report(crew, &crew->done_count);
@@ -588,6 +587,7 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     watch->next_row_ns = watch->start_ns + SERIES_NS;
     result->start_seconds = clock_wall_seconds();
     start_ticks = clock_ticks();
+    crew->state.start_ticks = start_ticks;
     announce(crew, &crew->gate_seen, atomic_load(&crew->phase_seen));
     watch_until(watch, &crew->done_count, "");
     usage_read(&after);

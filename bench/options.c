@@ -17,7 +17,8 @@ enum flag_id {
     FLAG_SEED, FLAG_RECORDS, FLAG_OPS, FLAG_VALUE_BYTES, FLAG_WARM_UP, FLAG_DRAIN, FLAG_SECONDS,
     FLAG_RATE, FLAG_TARGET, FLAG_LADDER, FLAG_SLO, FLAG_ARRIVALS, FLAG_NO_VERIFY, FLAG_IN_ORDER,
     FLAG_KEEP, FLAG_IO_BACKEND, FLAG_NO_STATISTICS, FLAG_JSON, FLAG_KILL_CHECK,
-    FLAG_PROBE, FLAG_NO_PROBE, FLAG_KILL_ROUNDS, FLAG_KILL_SEED,
+    FLAG_PROBE, FLAG_NO_PROBE, FLAG_KILL_ROUNDS, FLAG_KILL_SEED, FLAG_TRACE_RECORD, FLAG_TRACE,
+    FLAG_SPEED, FLAG_EXISTING,
 };
 
 struct flag {
@@ -53,6 +54,10 @@ static const struct flag flags[] = {
     { FLAG_ARRIVALS, "arrivals", "KIND", "poisson (default) or constant, of an open loop" },
     { FLAG_LADDER, "ladder", NULL, "finds the highest rate that meets --slo" },
     { FLAG_SLO, "slo", "LIST", "limits of response: p99=1ms,max=50ms; p50 to p99.9" },
+    { FLAG_TRACE_RECORD, "trace-record", "FILE", "record the measured operations" },
+    { FLAG_TRACE, "trace", "FILE", "replay these operations (kiwidb bench replay FILE)" },
+    { FLAG_SPEED, "speed", "N", "of a replay: 1 as recorded, 2 twice as fast, max" },
+    { FLAG_EXISTING, "existing", NULL, "use what an earlier run left by --keep, no load" },
     { FLAG_NO_VERIFY, "no-verify", NULL, "do not check what reads return" },
     { FLAG_PROBE, "probe", NULL, "probe the device (3 s), though one of today is kept" },
     { FLAG_NO_PROBE, "no-probe", NULL, "do not probe the device" },
@@ -76,7 +81,9 @@ void bench_help(FILE *stream)
           "  kiwidb bench workload[a-f] --client blocking --threads 8 --durability durable\n"
           "  kiwidb bench workloadc --engine null            what the driver costs\n"
           "  kiwidb bench workloadb --rate 50k --json > run.json\n"
-          "  kiwidb bench workloadb --ladder --slo p99=1ms\n\n"
+          "  kiwidb bench workloadb --ladder --slo p99=1ms\n"
+          "  kiwidb bench workloadb --rate 50k --trace-record b.trace\n"
+          "  kiwidb bench replay b.trace --speed 2 --engine rocksdb\n\n"
           "usage: kiwidb bench [options] FILE...\n\n",
           stream);
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++) {
@@ -344,9 +351,46 @@ static enum kiwi_status engine_option(struct bench_options *options, int id, con
     }
 }
 
+static enum kiwi_status speed_parse(const char *text, double *speed)
+{
+    char *end;
+
+    *speed = strtod(text, &end);
+    if (strcmp(text, "max") == 0)
+        *speed = 0;
+    else if (end == text || *end != 0 || !(*speed >= 0 && *speed <= 1e6)
+             || (*speed > 0 && *speed < 1e-6))
+        return FAIL(KIWI_INVALID, "--speed '%.40s' is neither max nor a number from 0 to 1000000",
+                    text);
+    return KIWI_OK;
+}
+
+static enum kiwi_status trace_option(struct bench_options *options, int id, const char *text)
+{
+    switch (id) {
+    case FLAG_TRACE_RECORD:
+        options->trace_record = text;
+        return KIWI_OK;
+    case FLAG_TRACE:
+        options->trace = text;
+        return KIWI_OK;
+    case FLAG_SPEED:
+        options->has_speed = true;
+        return speed_parse(text, &options->speed);
+    default:
+        options->is_existing = options->is_keeping = true;
+        return KIWI_OK;
+    }
+}
+
 static enum kiwi_status option_set(struct bench_options *options, int id, const char *text)
 {
     switch (id) {
+    case FLAG_TRACE_RECORD:
+    case FLAG_TRACE:
+    case FLAG_SPEED:
+    case FLAG_EXISTING:
+        return trace_option(options, id, text);
     case FLAG_PROBE:
         options->probe = BENCH_PROBE_FRESH;
         return KIWI_OK;
@@ -429,6 +473,30 @@ static enum kiwi_status option_unknown(const char *given)
     return FAIL(KIWI_INVALID, "unknown option '%.40s'", word);
 }
 
+/* A trace says what is done and when, so nothing else may. */
+static enum kiwi_status trace_check(const struct bench_options *options)
+{
+    if (options->trace == NULL && options->has_speed)
+        return FAIL(KIWI_INVALID, "--speed is for a replay, and --trace is missing");
+    if (options->is_existing && (options->is_ladder || options->is_kill_checking))
+        return FAIL(KIWI_INVALID, "--existing excludes --ladder and --kill-check, which load anew");
+    if (options->trace_record != NULL && options->is_ladder)
+        return FAIL(KIWI_INVALID, "--trace-record and --ladder exclude each other");
+    if (options->trace == NULL)
+        return KIWI_OK;
+    if (options->preset != NULL || options->file_count > 0)
+        return FAIL(KIWI_INVALID, "a replay takes its workload from the trace: no preset, no file");
+    if (options->overrides.count > 0)
+        return FAIL(KIWI_INVALID,
+                    "a replay takes its workload from the trace: '%.60s' cannot be set",
+                    options->overrides.items[0].name);
+    if (options->is_ladder || options->target > 0)
+        return FAIL(KIWI_INVALID, "the pace of a replay is --speed: no --ladder, no --rate");
+    if (options->trace_record != NULL)
+        return FAIL(KIWI_INVALID, "--trace and --trace-record exclude each other");
+    return KIWI_OK;
+}
+
 static enum kiwi_status options_check(struct bench_options *options)
 {
     if (options->is_help)
@@ -442,7 +510,8 @@ static enum kiwi_status options_check(struct bench_options *options)
     if (options->is_kill_checking && !engine_find(options->engine)->keeps_data)
         return FAIL(KIWI_INVALID, "engine %s keeps nothing: there is nothing to --kill-check",
                     options->engine);
-    if (options->preset == NULL && options->file_count == 0)
+    TRY(trace_check(options));
+    if (options->preset == NULL && options->file_count == 0 && options->trace == NULL)
         return FAIL(KIWI_INVALID, "no workload file and no --preset");
     if (options->preset != NULL && options->file_count > 0)
         return FAIL(KIWI_INVALID, "--preset and workload files exclude each other");
@@ -472,6 +541,7 @@ enum kiwi_status bench_options_parse(int argc, char **argv, struct bench_options
         .drain_seconds = 60,
         .is_verifying = true,
         .kill_rounds = 3,
+        .speed = 1,
     };
     out->engine = engine_find("kiwi") != NULL ? "kiwi" : "null";
     for (size_t i = 0; i < ARRAY_COUNT(flags); i++)

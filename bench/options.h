@@ -46,6 +46,11 @@ struct bench_options {
     bool                 is_verifying;
     bool                 has_no_statistics;
     enum bench_probe     probe;
+    const char          *trace_record;           /* NULL: nothing is recorded */
+    const char          *trace;                  /* NULL: no replay */
+    double               speed;                  /* of a replay; 0: as fast as possible */
+    bool                 has_speed;
+    bool                 is_existing;            /* the data are there: nothing is loaded */
     bool                 is_kill_checking;
     uint32_t             kill_rounds;
     uint64_t             kill_seed;

@@ -182,6 +182,8 @@ static void plan_clients(const struct bench_options *options, struct plan *plan)
     long                   cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     plan->thread_count = options->threads;
+    if (plan->thread_count == 0 && plan->trace != NULL)
+        plan->thread_count = trace_about(plan->trace)->client_count;
     if (plan->thread_count == 0 && first->has_thread_count)
         plan->thread_count = (uint32_t)first->thread_count;
     if (plan->thread_count == 0)
@@ -190,11 +192,69 @@ static void plan_clients(const struct bench_options *options, struct plan *plan)
     plan->seed = options->seed;
     if (!options->has_seed && first->has_seed)
         plan->seed = first->seed;
+    if (!options->has_seed && plan->trace != NULL)
+        plan->seed = trace_about(plan->trace)->seed;
     plan->load_durability = options->load_durability;
     if (plan->load_durability == KIWI_DURABILITY_DEFAULT)
         plan->load_durability = options->durability;
     if (plan->load_durability == KIWI_DURABILITY_DEFAULT)
         plan->load_durability = options->preset != NULL ? KIWI_PROCESS : KIWI_DURABLE;
+}
+
+enum kiwi_status plan_properties_text(const struct plan_run *run, char **text, size_t *bytes)
+{
+    size_t capacity = 1, at = 0;
+    char  *out;
+
+    for (size_t i = 0; i < run->properties.count; i++)
+        capacity += strlen(run->properties.items[i].name)
+                  + 2 * strlen(run->properties.items[i].value) + 3;
+    capacity += sizeof run->name + 2;
+    *text = out = memory_allocate(capacity);
+    if (out == NULL)
+        return FAIL(KIWI_NO_MEMORY, "no memory for the properties of %s", run->name);
+    at = (size_t)snprintf(out, capacity, "#%s\n", run->name);
+    for (size_t i = 0; i < run->properties.count; i++) {
+        const struct property *item = &run->properties.items[i];
+
+        at += (size_t)snprintf(out + at, capacity - at, "%s=", item->name);
+        for (const char *c = item->value; *c != 0; c++) {
+            /* A blank in front would be skipped, a backslash starts an escape. */
+            if (*c == '\\' || (c == item->value && *c == ' '))
+                out[at++] = '\\';
+            out[at++] = *c;
+        }
+        out[at++] = '\n';
+    }
+    *bytes = at;
+    return KIWI_OK;
+}
+
+/* The one run of a replay: the workload that was recorded. */
+static enum kiwi_status plan_from_trace(const struct bench_options *options, struct plan *plan)
+{
+    struct plan_run          *run = &plan->runs[plan->count++];
+    const struct trace_about *about;
+    char                      name[sizeof run->name] = "trace";
+    size_t                    length = 0;
+
+    TRY(trace_open(options->trace, &plan->trace));
+    about = trace_about(plan->trace);
+    if (about->operation_count == 0)
+        return FAIL(KIWI_INVALID, "%s holds no operation", options->trace);
+    while (length < about->text_bytes && about->text[length] != '\n')
+        length++;
+    if (length > 1 && length < sizeof name && about->text[0] == '#')
+        snprintf(name, sizeof name, "%.*s", (int)length - 1, about->text + 1);
+    TRY(properties_parse(&run->properties, options->trace, about->text, about->text_bytes));
+    TRY(run_finish(options, name, run));
+    if (about->value_bytes_max > value_bytes_max(&run->workload.values))
+        return FAIL(KIWI_CORRUPT, "%s: values of %llu bytes, its workload makes at most %llu",
+                    options->trace, (unsigned long long)about->value_bytes_max,
+                    (unsigned long long)value_bytes_max(&run->workload.values));
+    if (about->counts[OPERATION_SCAN] > 0 && !workload_scans(&run->workload))
+        return FAIL(KIWI_CORRUPT, "%s: scans, of which its workload has none", options->trace);
+    return KIWI_OK;
 }
 
 static enum kiwi_status plan_fill(const struct bench_options *options, struct plan *plan)
@@ -203,6 +263,8 @@ static enum kiwi_status plan_fill(const struct bench_options *options, struct pl
     size_t               count = options->file_count;
     char                 hint[80];
 
+    if (options->trace != NULL)
+        return plan_from_trace(options, plan);
     if (options->preset != NULL) {
         preset = preset_find(options->preset);
         if (preset == NULL)
@@ -249,7 +311,14 @@ enum kiwi_status plan_make(const struct bench_options *options, struct plan *out
     else if (options->preset != NULL)
         snprintf(out->suite, sizeof out->suite, "%s", options->preset);
     else
-        snprintf(out->suite, sizeof out->suite, "%.40s", out->runs[0].workload.name);
+        snprintf(out->suite, sizeof out->suite, "%.38s%s", out->runs[0].workload.name,
+                 out->trace != NULL ? "_replay" : "");
+    if (options->trace_record != NULL && out->count > 1) {
+        uint32_t count = out->count;
+
+        plan_free(out);
+        return FAIL(KIWI_INVALID, "--trace-record is for one workload, not %u", count);
+    }
     for (char *c = out->suite; *c != 0; c++)
         if (*c == '-' || *c == ' ')
             *c = '_';
@@ -263,4 +332,6 @@ void plan_free(struct plan *plan)
         lint_free(&plan->runs[i].lint);
     }
     plan->count = 0;
+    trace_close(plan->trace);
+    plan->trace = NULL;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "bench/options.h"
+#include "bench/trace.h"
 #include "workloads/workload.h"
 
 #define PLAN_RUN_COUNT_MAX 40u
@@ -29,9 +30,14 @@ struct plan {
     uint64_t             value_bytes_max;
     uint32_t             thread_count, depth;
     uint64_t             seed;
+    struct trace        *trace;            /* owned; NULL: no replay */
 };
 
-/* KIWI_INVALID: a file, a property or the preset is wrong; the text is for people. KIWI_IO: a file
- * cannot be read. */
+/* Of a replay, the trace's workload. KIWI_CORRUPT: the trace is damaged. KIWI_INVALID: a file, a
+ * property or the preset is wrong; the text is for people. KIWI_IO: a file cannot be read. */
 MUST_USE enum kiwi_status plan_make(const struct bench_options *options, struct plan *out);
 void                      plan_free(struct plan *plan);
+/* The properties as a file, its first line a comment that holds the name, for a trace; *text is the
+ * caller's to free. */
+MUST_USE enum kiwi_status plan_properties_text(const struct plan_run *run, char **text,
+                                               size_t *bytes);

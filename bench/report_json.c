@@ -373,6 +373,29 @@ static json_t *kills_json(const struct suite *suite)
     return array;
 }
 
+/* What was recorded or replayed; NULL: nothing. */
+static json_t *trace_json(const struct suite *suite)
+{
+    const bool                is_replay = suite->plan->trace != NULL;
+    const struct trace_about *about =
+        is_replay ? trace_about(suite->plan->trace) : &suite->recorded;
+    json_t                   *object;
+
+    if (!is_replay && !suite->has_recorded)
+        return NULL;
+    object = json_object();
+    put(object, "mode", json_string(is_replay ? "replay" : "record"));
+    put(object, "file", json_string(is_replay ? suite->options->trace
+                                              : suite->options->trace_record));
+    put(object, "operations", integer(about->operation_count));
+    put(object, "clients", integer(about->client_count));
+    put(object, "span_seconds", json_real((double)about->last_ns / 1e9));
+    put(object, "file_bytes", integer(about->file_bytes));
+    put(object, "speed", json_real(is_replay ? suite->options->speed : 1));
+    put(object, "waits", integer(suite->recorder_waits));
+    return object;
+}
+
 json_t *report_json(const struct suite *suite, const char *id, const char *command, int exit_code)
 {
     json_t *object = json_object(), *phases = json_array();
@@ -406,6 +429,8 @@ json_t *report_json(const struct suite *suite, const char *id, const char *comma
     if (suite->ladder_count > 0)
         put(object, "ladders", ladders_json(suite));
     put(object, "kill_checks", kills_json(suite));
+    if (suite->plan->trace != NULL || suite->has_recorded)
+        put(object, "trace", trace_json(suite));
     put(object, "correctness",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "values_read",
                   (json_int_t)suite->verified, "values_wrong", (json_int_t)suite->wrong,

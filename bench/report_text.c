@@ -463,6 +463,32 @@ static void kill_lines(FILE *stream, const struct suite *suite)
     }
 }
 
+static void trace_lines(FILE *stream, const struct suite *suite)
+{
+    const struct bench_options *options = suite->options;
+    char                        size[32], span[32];
+
+    if (suite->plan->trace != NULL) {
+        const struct trace_about *about = trace_about(suite->plan->trace);
+
+        fprintf(stream, "replayed  %s: %" PRIu64 " operations of %u clients, recorded in %s, ",
+                options->trace, about->operation_count, about->client_count,
+                duration_text(about->last_ns, span, sizeof span));
+        if (options->speed > 0)
+            fprintf(stream, "at speed %g\n", options->speed);
+        else
+            fprintf(stream, "as fast as possible\n");
+    }
+    if (suite->has_recorded)
+        fprintf(stream, "recorded  %s: %" PRIu64 " operations in %s, %s of the run\n",
+                options->trace_record, suite->recorded.operation_count,
+                bytes_text(suite->recorded.file_bytes, size, sizeof size),
+                duration_text(suite->recorded.last_ns, span, sizeof span));
+    if (suite->recorder_waits > 0)
+        fprintf(stream, "WARNING   clients waited %" PRIu64 " times for the disk of the trace: it "
+                        "disturbed what was measured\n", suite->recorder_waits);
+}
+
 void report_summary(FILE *stream, const struct suite *suite, const char *folder,
                     const char *command)
 {
@@ -481,6 +507,7 @@ void report_summary(FILE *stream, const struct suite *suite, const char *folder,
                 " wrong, %" PRIu64 " missing\n",
                 suite->verified, suite->wrong, suite->missing, suite->sampled,
                 suite->sampled_wrong, suite->sampled_missing);
+    trace_lines(stream, suite);
     if (suite->engine_settings[0] != 0)
         fprintf(stream, "settings  %s\n", suite->engine_settings);
     if (suite->io_backend[0] != 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench/clock.h"
 #include "bench/folder.h"
@@ -100,7 +101,7 @@ struct engine_options suite_engine_options(const struct suite *suite, const stru
         .model = options->model,
         .durability = strictest_durability(suite->plan, first),
         .io_backend = options->io_backend,
-        .must_be_new = true,
+        .must_be_new = !options->is_existing,
         .has_no_statistics = options->has_no_statistics,
         .scan_rows = (workload->scan_rows_min + workload->scan_rows_max) / 2,
         .data_bytes = data_bytes(workload),
@@ -117,9 +118,17 @@ static enum kiwi_status dataset_open(struct suite *suite, const struct plan_run 
     uint64_t record_max = workload->insert_start + workload->insert_count
                         + workload_expected_inserts(workload) + 1;
 
-    TRY(data_folder_wipe(options->directory));
     data_folder_path(options->directory, dataset->path, sizeof dataset->path);
-    TRY(folder_make(dataset->path));
+    if (!options->is_existing) {
+        TRY(data_folder_wipe(options->directory));
+        TRY(folder_make(dataset->path));
+    } else if (first != plan->runs) {
+        return FAIL(KIWI_INVALID, "%s needs data loaded anew: --existing is for what shares them",
+                    first->name);
+    } else if (access(dataset->path, F_OK) != 0) {
+        return FAIL(KIWI_INVALID, "no data in %s for --existing: --keep leaves them there",
+                    options->directory);
+    }
     TRY(tracked_open(record_max, SAMPLE_COUNT, &dataset->tracked));
     TRY(value_pool_open(plan->seed, plan->value_bytes_max, &dataset->values));
     engine = suite_engine_options(suite, first, dataset->path);
@@ -155,6 +164,24 @@ static uint64_t step_operations(const struct suite *suite, const struct ladder_r
     return request->operations + request->operations / 4 + 20ull * suite->plan->thread_count;
 }
 
+/* A replay starts at once: what it would warm up with is measured as well. */
+static void task_of_replay(const struct suite *suite, struct task *task)
+{
+    const struct trace_about *about = trace_about(suite->plan->trace);
+    double                    seconds;
+
+    task->replay = suite->plan->trace;
+    task->speed = suite->options->speed;
+    task->operations = about->operation_count;
+    task->warm_operations = 0;
+    task->is_poisson = false;
+    task->target = 0;
+    if (task->speed > 0) {
+        seconds = (double)max_u64(trace_due_ns(about->last_ns, task->speed), 1000000u) / 1e9;
+        task->target = (double)task->operations / seconds;
+    }
+}
+
 static struct task task_of(const struct suite *suite, const struct dataset *dataset,
                            const struct plan_run *run, enum task_kind kind)
 {
@@ -168,6 +195,7 @@ static struct task task_of(const struct suite *suite, const struct dataset *data
                         .durability = run->durability,
                         .seed = suite->plan->seed,
                         .is_verifying = options->is_verifying && suite->class->keeps_data,
+                        .has_older_values = options->is_existing,
     };
 
     switch (kind) {
@@ -180,6 +208,8 @@ static struct task task_of(const struct suite *suite, const struct dataset *data
         task.warm_operations = (uint64_t)((double)task.operations * options->warm_share);
         task.target = options->target > 0 ? options->target : (double)workload->target_per_second;
         task.is_poisson = !options->is_constant;
+        if (suite->plan->trace != NULL)
+            task_of_replay(suite, &task);
         break;
     case TASK_VERIFY:
         task.operations = tracked_count(dataset->tracked);
@@ -262,6 +292,41 @@ static void phase_end(struct suite *suite, struct dataset *dataset, struct suite
         suite->on_phase(suite->on_phase_context, suite, phase);
 }
 
+static enum kiwi_status recording_open(const struct suite *suite, const struct plan_run *run,
+                                       struct task *task)
+{
+    struct trace_about about = {
+        .client_count = suite->plan->thread_count,
+        .is_intended = task->target > 0,
+        .start_ns = (uint64_t)(clock_wall_seconds() * 1e9),
+        .seed = task->seed,
+    };
+    char            *text = NULL;
+    enum kiwi_status status = plan_properties_text(run, &text, &about.text_bytes);
+
+    about.text = text;
+    if (status == KIWI_OK)
+        status = trace_writer_open(suite->options->trace_record, &about, &task->recording);
+    memory_free(text);
+    return status;
+}
+
+/* A run whose trace is not whole is partial. */
+static void recording_close(struct suite *suite, struct task *task)
+{
+    if (task->recording == NULL)
+        return;
+    suite->has_recorded = true;
+    if (trace_writer_close(task->recording, &suite->recorded, &suite->recorder_waits) != KIWI_OK
+        && suite->status == KIWI_OK) {
+        suite->status = KIWI_FULL;
+        suite->is_partial = true;
+        snprintf(suite->text, sizeof suite->text, "%s: %.400s", suite->options->trace_record,
+                 fail_text());
+    }
+    task->recording = NULL;
+}
+
 /* request: NULL, or the step of a ladder that this is. is_kept: it gets a place in the report. */
 static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
                                   const struct plan_run *run, enum task_kind kind,
@@ -284,6 +349,10 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
         task_of_step(suite, request, &task);
     if (kind == TASK_RUN) {
         task.workload = &workload;
+    }
+    if (kind == TASK_RUN && task.replay != NULL) {
+        phase->result.stream_digest = trace_about(task.replay)->digest;
+    } else if (kind == TASK_RUN) {
         chooser = workload_chooser(&workload);
         TRY(hot_shard_place(suite->class, crew_engine(dataset->crew), &workload, &chooser,
                             &dataset->hot_records));
@@ -303,6 +372,8 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
             TRY(acknowledged_open(workload.insert_start + workload.insert_count, &task.inserts));
     }
     phase_name(run, kind, request, phase->result.name, sizeof phase->result.name);
+    if (kind == TASK_RUN && suite->options->trace_record != NULL)
+        TRY(recording_open(suite, run, &task));
     status =
         crew_run(dataset->crew,
                  &(struct run_options){ .task = task,
@@ -314,6 +385,7 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
                                         .interrupted = suite->interrupted },
                  &phase->result);
     acknowledged_close(task.inserts);
+    recording_close(suite, &task);
     if (status != KIWI_OK)
         return status;
     if (kind == TASK_VERIFY) {
@@ -418,7 +490,9 @@ static enum kiwi_status dataset_run(struct suite *suite, uint32_t *at)
     char                   text[512];
 
     status = dataset_open(suite, first, &first->workload, &dataset);
-    if (status == KIWI_OK)
+    if (status == KIWI_OK && suite->options->is_existing)
+        dataset.record_count = first->workload.insert_count;
+    else if (status == KIWI_OK)
         status = phase_run(suite, &dataset, first, TASK_LOAD, NULL, true);
     do {
         const struct plan_run *run = &plan->runs[*at];

@@ -43,6 +43,9 @@ struct suite {
     uint32_t           dataset_count;
     uint64_t           sampled, sampled_missing, sampled_wrong; /* verification of samples */
     uint64_t           verified, missing, wrong;                /* reads of all phases */
+    bool               has_recorded;
+    struct trace_about recorded;          /* what the trace holds */
+    uint64_t           recorder_waits;    /* of clients for the trace's disk */
     struct kill_result kills[KIWI_PROCESS + 1];  /* kill checks made, one a durability */
     uint32_t           kill_count;
     char               engine_settings[320], io_backend[16], io_features[160];

@@ -14,6 +14,7 @@ static const struct bench_verb verbs[] = {
 #endif
     { "ab", "two programs, paired and interleaved: is the second slower?", verb_ab },
     { "versus", "engines side by side, interleaved: one table with ratios", verb_versus },
+    { "replay", "the operations of a trace, at any speed, on any engine", verb_replay },
     { "report", "one HTML page from a result, or from two overlaid", verb_report },
     { "compare", "two results side by side", verb_compare },
     { "repeat", "the command that makes a result again", verb_repeat },

@@ -31,6 +31,7 @@ int verb_gate(int argc, char **argv);
 int verb_ab(int argc, char **argv);
 int verb_report(int argc, char **argv);
 int verb_compare(int argc, char **argv);
+int verb_replay(int argc, char **argv);
 int verb_versus(int argc, char **argv);
 int verb_repeat(int argc, char **argv);
 int verb_history(int argc, char **argv);

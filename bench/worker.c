@@ -28,6 +28,7 @@ struct slot {
     bool           is_second;    /* the write of a read-modify-write */
     uint32_t       index;
     uint32_t       scan_rows;
+    uint64_t       value_bytes;  /* of what is written */
     uint64_t       record;
     uint64_t       place;        /* of a write in the sample, else TRACKED_NONE */
     uint64_t       start;        /* ticks at submission */
@@ -84,6 +85,8 @@ enum kiwi_status worker_open(struct worker *worker, uint64_t buffer_bytes)
 
 void worker_close(struct worker *worker)
 {
+    trace_cursor_close(worker->replay);
+    worker->replay = NULL;
     memory_free(worker->slots);
     memory_free(worker->free_slots);
     memory_free(worker->ready);
@@ -93,6 +96,19 @@ void worker_close(struct worker *worker)
     worker->free_slots = NULL;
     worker->ready = worker->done = NULL;
     worker->buffers = NULL;
+}
+
+static void replay_begin(struct worker *worker)
+{
+    const struct task *task = &worker->state->task;
+
+    trace_cursor_close(worker->replay);
+    worker->replay = NULL;
+    worker->note = NULL;
+    if (task->replay != NULL
+        && trace_cursor_open(task->replay, worker->index, worker->count, &worker->replay)
+               != KIWI_OK)
+        task_state_fail(worker->state, KIWI_NO_MEMORY, fail_text());
 }
 
 void worker_begin(struct worker *worker, struct task_state *state)
@@ -106,7 +122,8 @@ void worker_begin(struct worker *worker, struct task_state *state)
     worker->interval = 0;
     if (task->target > 0)
         worker->interval = (double)clock_ticks_of_ns(1000000000u) * worker->count / task->target;
-    if (task->kind == TASK_RUN)
+    replay_begin(worker);
+    if (task->kind == TASK_RUN && task->replay == NULL)
         worker->stream = stream_of(&(struct stream_options){
             task->workload, task->inserts, task->seed, worker->index, worker->count,
             task->chooser });
@@ -114,6 +131,20 @@ void worker_begin(struct worker *worker, struct task_state *state)
         stream_values_set(&worker->stream, task->workload);
     if (task->kind == TASK_LOAD)
         worker->stream.chance = chance_of(task->seed, 0x6c6f6164u + worker->index);
+}
+
+uint64_t worker_measure(struct worker *worker, uint64_t share)
+{
+    const struct task *task = &worker->state->task;
+
+    worker->due = 0;
+    worker->origin = worker->state->start_ticks;
+    if (task->recording != NULL)
+        worker->note = trace_writer_client(task->recording, worker->index);
+    if (task->replay != NULL)
+        return worker->replay != NULL ? trace_cursor_count(worker->replay) : 0;
+    /* Loads and verifications share one counter of records, so any worker may take the last. */
+    return task->kind == TASK_RUN ? share : UINT64_MAX;
 }
 
 /* The next number of a load or verification; false when all are taken. */
@@ -131,12 +162,32 @@ static bool record_take(struct worker *worker, uint64_t limit, uint64_t *record)
     return true;
 }
 
+/* The next operation of a trace; false when there is none. */
+static bool replay_take(struct worker *worker, struct slot *slot)
+{
+    const struct trace_entry *entry = trace_cursor_peek(worker->replay);
+
+    if (entry == NULL)
+        return false;
+    slot->operation = entry->operation;
+    slot->record = entry->record;
+    slot->scan_rows = (uint32_t)entry->size;
+    slot->value_bytes = entry->size;
+    if (worker->skew != NULL && entry->operation != OPERATION_INSERT)
+        skew_note(worker->skew, entry->record);
+    trace_cursor_take(worker->replay);
+    slot->op.key.size = key_write(&worker->state->task.workload->keys, slot->record, slot->key);
+    return true;
+}
+
 static bool step_take(struct worker *worker, struct slot *slot)
 {
     const struct task *task = &worker->state->task;
     struct step        step;
     uint64_t           place;
 
+    if (worker->replay != NULL)
+        return replay_take(worker, slot);
     if (task->kind == TASK_RUN) {
         stream_next(&worker->stream, &step);
         slot->operation = step.operation;
@@ -165,7 +216,7 @@ static bool step_take(struct worker *worker, struct slot *slot)
 static void slot_write_prepare(struct worker *worker, struct slot *slot)
 {
     const struct task *task = &worker->state->task;
-    uint64_t           bytes = stream_value_bytes(&worker->stream), version;
+    uint64_t           bytes = slot->value_bytes, version;
 
     slot->place = tracked_place(task->tracked, slot->record);
     if (__builtin_expect(slot->place != TRACKED_NONE, 0))
@@ -196,6 +247,14 @@ static void slot_write_end(struct worker *worker, const struct slot *slot, bool 
         tracked_end(worker->state->task.tracked, slot->place, was_acknowledged);
 }
 
+/* Drawn when the operation is made, also of a read-modify-write, so that the order of draws does
+ * not depend on the order of completions. */
+static void slot_value_size(struct worker *worker, struct slot *slot)
+{
+    if (slot->operation != OPERATION_SCAN && slot->operation != OPERATION_DELETE)
+        slot->value_bytes = stream_value_bytes(&worker->stream);
+}
+
 /* Makes the slot's operation; false when there is no more to do. */
 static bool slot_prepare(struct worker *worker, struct slot *slot)
 {
@@ -203,6 +262,8 @@ static bool slot_prepare(struct worker *worker, struct slot *slot)
         return false;
     slot->is_second = false;
     slot->place = TRACKED_NONE;
+    if (worker->replay == NULL && slot->operation != OPERATION_READ)
+        slot_value_size(worker, slot);
     switch (slot->operation) {
     case OPERATION_READ:
     case OPERATION_MODIFY:
@@ -240,6 +301,8 @@ static bool version_is_due(const struct worker *worker, const struct slot *slot,
     uint64_t              first, last;
 
     tracked_bounds(tracked, tracked_place(tracked, slot->record), &first, &last);
+    if (last == 0 && worker->state->task.has_older_values)
+        return true;
     return slot->op.value_bytes < VALUE_HEAD_BYTES || (version >= first && version <= last);
 }
 
@@ -250,7 +313,10 @@ static bool missing_is_due(const struct worker *worker, const struct slot *slot)
 
     if (task->kind == TASK_VERIFY)
         return tracked_may_be_missing(task->tracked, tracked_place(task->tracked, slot->record));
-    return workload_deletes(task->workload);
+    /* Of a replay, other clients may not have inserted it yet. */
+    return workload_deletes(task->workload)
+        || (task->replay != NULL
+            && slot->record >= task->workload->insert_start + task->workload->insert_count);
 }
 
 static void read_check(struct worker *worker, struct slot *slot)
@@ -383,7 +449,7 @@ static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now
     latency_note(worker, slot, slot->operation, slot->start, now);
     RECORDER_ADD(worker->recorder.operations, 1u);
     slot_write_end(worker, slot, slot->op.status == KIWI_OK);
-    if (slot->operation == OPERATION_INSERT && worker->state->task.kind == TASK_RUN
+    if (slot->operation == OPERATION_INSERT && worker->state->task.inserts != NULL
         && slot->op.status == KIWI_OK
         && acknowledged_mark(worker->state->task.inserts, slot->record) != KIWI_OK)
         task_state_fail(worker->state, KIWI_BUSY, kiwi_error_text());
@@ -419,6 +485,39 @@ static void late_in_engine(struct worker *worker, uint64_t start, uint64_t now, 
     worker->returned = now;
 }
 
+/* Puts what is handed over now into the trace; the write of a read-modify-write is part of it. */
+static void slot_record(struct worker *worker, const struct slot *slot)
+{
+    const uint64_t ticks = worker->interval > 0 ? slot->intended : slot->start;
+
+    if (slot->is_second)
+        return;
+    trace_note(worker->note,
+               &(struct trace_entry){
+                   .operation = slot->operation,
+                   .record = slot->record,
+                   .size = slot->operation == OPERATION_SCAN ? slot->scan_rows
+                         : slot->operation == OPERATION_READ
+                                 || slot->operation == OPERATION_DELETE
+                             ? 0 : slot->value_bytes,
+                   .at_ns = ticks > worker->origin ? clock_ns(ticks - worker->origin) : 0,
+               });
+}
+
+/* A replay at a pace: whether the next entry is due. */
+static bool replay_is_due(struct worker *worker, struct slot *slot, uint64_t now)
+{
+    const struct trace_entry *entry = trace_cursor_peek(worker->replay);
+    uint64_t                  due_ns;
+
+    if (entry == NULL)
+        return true; /* which then takes nothing, and ends the run */
+    due_ns = trace_due_ns(entry->at_ns, worker->state->task.speed);
+    worker->due = worker->origin + clock_ticks_of_ns(due_ns);
+    slot->intended = worker->due;
+    return worker->due <= now;
+}
+
 /* Open loop: the next operation's start, or later ones while none is due. */
 static bool is_due(struct worker *worker, struct slot *slot, uint64_t now)
 {
@@ -426,6 +525,8 @@ static bool is_due(struct worker *worker, struct slot *slot, uint64_t now)
 
     if (worker->interval <= 0)
         return true;
+    if (worker->replay != NULL)
+        return replay_is_due(worker, slot, now);
     if (worker->due == 0)
         worker->due = now + (uint64_t)(step * chance_unit(&worker->stream.chance));
     if (worker->due > now)
@@ -481,6 +582,8 @@ static void ready_submit(struct worker *worker)
         }
     } else {
         worker->outstanding += worker->ready_count;
+        for (uint32_t i = 0; worker->note != NULL && i < worker->ready_count; i++)
+            slot_record(worker, container_of(worker->ready[i], struct slot, op));
     }
     worker->ready_count = 0;
     worker->first_due = 0;
@@ -568,6 +671,9 @@ static void blocking_loop(struct worker *worker)
             late_in_driver(worker, slot->intended, stamp);
         }
         worker->started++;
+        slot->start = stamp;
+        if (worker->note != NULL)
+            slot_record(worker, slot);
         do {
             slot->start = stamp;
             worker->class->execute(worker->client, &slot->op);

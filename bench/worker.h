@@ -10,6 +10,7 @@
 #include "bench/engine.h"
 #include "bench/recorder.h"
 #include "bench/skew.h"
+#include "bench/trace.h"
 #include "bench/tracked.h"
 #include "workloads/stream.h"
 
@@ -30,6 +31,10 @@ struct task {
     bool                     is_verifying;  /* reads are checked */
     double                   target;        /* operations a second over all; 0: closed loop */
     bool                     is_poisson;    /* else one every 1/target */
+    struct trace_writer     *recording;     /* NULL: the measured part is not recorded */
+    const struct trace      *replay;        /* NULL: operations are made; else they come from it */
+    double                   speed;         /* of a replay; 0: as fast as possible */
+    bool                     has_older_values; /* of a run before: their versions are not known */
 };
 
 /* What the workers of a phase share; the crew owns it. */
@@ -37,6 +42,7 @@ struct task_state {
     struct task      task;
     _Atomic uint64_t next_record;   /* load and verify: the next not yet taken */
     _Atomic bool     is_stopping;
+    uint64_t         start_ticks;   /* of the measured part; set before it begins */
     _Atomic bool     has_failed;    /* status and text below are set */
     enum kiwi_status status;
     char             text[512];
@@ -70,7 +76,9 @@ struct worker {
     double                     interval;       /* open loop: ticks between starts */
     uint64_t                   first_due;      /* of those ready, the earliest; 0: none */
     uint64_t                   entered, returned; /* open loop: into the engine, out of it; ticks */
-    bool                       is_measured;
+    uint64_t                   origin;         /* ticks at the start of the measured part */
+    struct trace_client       *note;           /* where operations are recorded, or NULL */
+    struct trace_cursor       *replay;         /* owned; where they come from, or NULL */
     struct recorder            recorder;
     struct skew_note          *skew;           /* borrowed; NULL: requests are not noted */
     _Atomic uint64_t           end_ticks;      /* when the measured part was over */
@@ -82,4 +90,7 @@ void                      worker_close(struct worker *worker);
 
 /* Prepares for a phase; run then does count operations and returns when none is outstanding. */
 void worker_begin(struct worker *worker, struct task_state *state);
-void worker_run(struct worker *worker, uint64_t count);
+/* After the warm-up: the next run is the measured one. Returns how many operations it has when that
+ * is the worker's to know, else share. */
+uint64_t worker_measure(struct worker *worker, uint64_t share);
+void     worker_run(struct worker *worker, uint64_t count);

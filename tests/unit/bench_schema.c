@@ -286,7 +286,7 @@ static void every_field_is_documented_and_every_documented_field_is_there(void *
 
     (void)state;
     file_copy(WORKLOADS_FOLDER "/workloada", "workloada");
-    run_walk("r1", "--target=20000");
+    run_walk("r1", "--target=20000 --trace-record=r1.trace");
     run_walk("r2", "--kill-rounds=1");
     run_walk("r3", "--ladder --slo=p50=10s --seconds=20ms");
     fflush(stdout);

@@ -131,16 +131,6 @@ uint64_t version_level_entry_count(const struct version *version, uint32_t level
     return count;
 }
 
-uint64_t version_level_tombstone_count(const struct version *version, uint32_t level)
-{
-    uint64_t count = 0;
-
-    assert(level < KIWI_LEVEL_COUNT_MAX);
-    for (uint32_t i = 0; i < version->levels[level].run_count; i++)
-        count += version->levels[level].runs[i]->tombstone_count;
-    return count;
-}
-
 uint32_t version_level_table_count(const struct version *version, uint32_t level)
 {
     uint32_t count = 0;

@@ -99,7 +99,6 @@ const struct table_place *run_find(const struct run *run, struct bytes key);
 uint32_t                  run_lower_bound(const struct run *run, struct bytes key);
 uint64_t version_level_bytes(const struct version *version, uint32_t level);
 uint64_t version_level_entry_count(const struct version *version, uint32_t level);
-uint64_t version_level_tombstone_count(const struct version *version, uint32_t level);
 uint32_t version_level_table_count(const struct version *version, uint32_t level);
 /* True when any level below `level` has a table whose range overlaps [smallest, largest]. */
 bool     version_overlaps_below(const struct version *version, uint32_t level,

@@ -147,6 +147,34 @@ static uint32_t encode(const struct table_properties *properties, uint8_t **out)
     return table_properties_encode(properties, *out);
 }
 
+/* Rightly checksummed, but for another length, codec or form of keys. */
+static void a_block_of_an_unknown_form_is_refused(void **state)
+{
+    static uint8_t             block[2 * TABLE_PAGE_BYTES];
+    struct table_block_header *header = (struct table_block_header *)block;
+
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        enum table_block_kind kind = i == 3 ? TABLE_BLOCK_INDEX : TABLE_BLOCK_DATA;
+
+        memset(block, 7, sizeof block);
+        memset(block, 0, sizeof *header);
+        table_block_seal(block, kind, sizeof block, 11, 8192);
+        assert_null(table_block_verify(block, kind, sizeof block, 11, 8192));
+        switch (i) {
+        case 0: header->pages = le16_of((uint16_t)(le16_get(header->pages) + 1)); break;
+        case 1: header->codec = TABLE_CODEC_NONE + 1; break;
+        case 2: header->kind = TABLE_BLOCK_INDEX; break;
+        default: header->key_form = TABLE_KEYS_WHOLE + 1; break;
+        }
+        header->checksum = le64_of(hash_checksum(block + sizeof header->checksum,
+                                                 sizeof block - sizeof header->checksum,
+                                                 hash_mix(11, 8192)));
+        assert_non_null(table_block_verify(block, kind, sizeof block, 11, 8192));
+        assert_null(strstr(table_block_verify(block, kind, sizeof block, 11, 8192), "checksum"));
+    }
+}
+
 static void properties_come_back_as_they_were(void **state)
 {
     struct table_properties out;
@@ -291,6 +319,7 @@ int main(void)
         cmocka_unit_test(a_footer_with_any_bit_flipped_is_refused),
         cmocka_unit_test(a_footer_of_an_impossible_layout_is_refused),
         cmocka_unit_test(a_block_verifies_with_its_own_identity_only),
+        cmocka_unit_test(a_block_of_an_unknown_form_is_refused),
         cmocka_unit_test(properties_come_back_as_they_were),
         cmocka_unit_test(properties_with_the_longest_keys_fit_their_bound),
         cmocka_unit_test(an_unknown_property_is_skipped),

@@ -409,6 +409,30 @@ static void group_that_does_not_fit_is_told(void **state)
     world_close(&world);
 }
 
+/* Goal: of two live files the younger is taken; that both are equally young is told. */
+static void two_files_of_one_generation_are_told(void **state)
+{
+    struct world         world;
+    struct world_copy    copy;
+    char                *picture = world_history(&world, &copy);
+    struct live          live = live_find(&world, &copy);
+    struct world_file   *other = &copy.files[live.file == &copy.files[0]];
+    struct manifest_head head = live.head;
+    uint8_t              block[4096];
+    struct manifest_identity identity = { world.database, world.shard };
+
+    (void)state;
+    head.slot = 1 - head.slot;
+    manifest_head_encode(block, &identity, &head);
+    world_file_write(&world, other->name, block, sizeof block, 0);
+    world_opens_corrupt(&world, "both manifests are generation");
+    world_copy_restore(&world, "manifest", &copy);
+    world_opens_as(&world, picture);
+    world_copy_free(&copy);
+    memory_free(picture);
+    world_close(&world);
+}
+
 /* Goal: a whole group whose payload is no edit is told, with its place. */
 static void group_whose_payload_is_no_edit_is_told(void **state)
 {
@@ -520,6 +544,7 @@ int main(void)
         cmocka_unit_test(older_copy_of_a_file_is_told),
         cmocka_unit_test(missing_or_swapped_table_file_is_told),
         cmocka_unit_test(group_that_does_not_fit_is_told),
+        cmocka_unit_test(two_files_of_one_generation_are_told),
         cmocka_unit_test(group_whose_payload_is_no_edit_is_told),
         cmocka_unit_test(state_without_its_end_is_told),
         cmocka_unit_test(closing_never_switches),

@@ -382,6 +382,28 @@ static void missing_and_foreign_files_are_reported(void **state)
     harness_close(&harness);
 }
 
+/* Goal: where nobody remembers a place in the log, its tail still tells that there was one. */
+static void missing_ring_of_a_used_tail_is_reported(void **state)
+{
+    struct harness harness;
+    char           path[512];
+
+    (void)state;
+    harness_open_in_memory(&harness, 64 << 10, 64 << 10);
+    harness.value_bytes = 20;
+    harness.key_bytes = 12;
+    harness_drop(&harness);
+    snprintf(path, sizeof path, "%s/wal", harness.directory);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK); /* the tail was never used */
+    assert_int_equal(harness_append(&harness), WAL_APPENDED);
+    harness_drop(&harness);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "/wal is missing, and its tail has been used"));
+    harness_close(&harness);
+}
+
 /* ---- groups that verify and still cannot be ---- */
 
 struct forged {
@@ -568,6 +590,7 @@ int main(void)
         cmocka_unit_test(tail_group_without_a_place_in_the_ring_is_reported),
         cmocka_unit_test(swapped_groups_are_reported),
         cmocka_unit_test(missing_and_foreign_files_are_reported),
+        cmocka_unit_test(missing_ring_of_a_used_tail_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -496,6 +496,47 @@ static void log_of_a_failed_sync_is_made_durable_by_opening(void **state)
     assert_true(opened > 0 && opened < runs);
 }
 
+/* Goal: an error of any one read of a log that is read in parts side by side is told with its file,
+ * and costs nothing. Method: eight entries of a MiB each; operation n of an opening fails. */
+static void a_read_that_fails_in_a_long_log_is_told(void **state)
+{
+    const struct simulation_options options = { .seed = harness_seed() };
+    struct machine machine = { .chance = 1 };
+    uint32_t       refused = 0;
+
+    (void)state;
+    assert_int_equal(simulation_open(&options, &machine.simulation), KIWI_OK);
+    assert_int_equal(io_directory_create(simulation_io(machine.simulation), "/db"), KIWI_OK);
+    harness_open_on(&machine.harness, simulation_io(machine.simulation), "/db", 16 << 20, 1 << 20);
+    machine.harness.large_every = 1;
+    machine.harness.large_bytes = 1 << 20;
+    assert_int_equal(machine_start(&machine), KIWI_OK);
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(harness_append(&machine.harness), WAL_APPENDED);
+        assert_int_equal(harness_flush(&machine.harness), 1);
+    }
+    for (uint64_t n = 1;; n++) {
+        enum kiwi_status status;
+
+        machine_end(&machine, false);
+        simulation_fail_at(machine.simulation, simulation_operations(machine.simulation) + n,
+                           KIWI_IO, false);
+        status = machine_start(&machine);
+        simulation_fail_at(machine.simulation, 0, KIWI_OK, false);
+        if (status == KIWI_OK)
+            break; /* it needs no n operations */
+        refused++;
+        assert_int_equal(status, KIWI_IO);
+        if (strstr(fail_text(), "/db/") == NULL)
+            fail_msg("no file is named: %s", fail_text());
+        machine_end(&machine, false);
+        assert_int_equal(machine_start(&machine), KIWI_OK);
+        assert_int_equal(machine.harness.replayed_last, 8);
+    }
+    assert_true(refused > 8);
+    machine_close(&machine);
+}
+
 /* A sealed log that was not touched since is recovered as such, from any simulated crash. */
 static void seal_survives_a_power_cut(void **state)
 {
@@ -556,6 +597,7 @@ int main(void)
         cmocka_unit_test(a_read_that_lies_while_opening_becomes_no_damage),
         cmocka_unit_test(an_opening_after_a_failed_one_makes_all_durable),
         cmocka_unit_test(log_of_a_failed_sync_is_made_durable_by_opening),
+        cmocka_unit_test(a_read_that_fails_in_a_long_log_is_told),
         cmocka_unit_test(seal_survives_a_power_cut),
         cmocka_unit_test(long_log_is_replayed),
     };

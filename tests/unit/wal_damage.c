@@ -404,6 +404,33 @@ static void missing_ring_of_a_used_tail_is_reported(void **state)
     harness_close(&harness);
 }
 
+/* Whoever only looks is told as well, and makes no new log. */
+static void missing_log_is_reported_to_who_only_looks(void **state)
+{
+    struct harness harness;
+    char           path[512];
+
+    (void)state;
+    small_log(&harness);
+    snprintf(path, sizeof path, "%s/tail", harness.directory);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/wal", harness.directory);
+    assert_int_equal(unlink(path), 0);
+    harness.options.is_read_only = true;
+    assert_int_equal(harness_reopen(&harness), KIWI_OK); /* nobody remembers anything of it */
+    assert_int_equal(harness.replayed_count, 0);
+    harness.sequence_after = ENTRY_COUNT;
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    harness.sequence_after = 0;
+    harness.position.offset += WAL_PAGE_BYTES;
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    harness.position.group = 5;
+    assert_int_equal(harness_reopen(&harness), KIWI_CORRUPT);
+    assert_non_null(strstr(fail_text(), "the log is missing, and group 5 should be in it"));
+    assert_int_equal(access(path, F_OK), -1);
+    harness_close(&harness);
+}
+
 /* ---- groups that verify and still cannot be ---- */
 
 struct forged {
@@ -591,6 +618,7 @@ int main(void)
         cmocka_unit_test(swapped_groups_are_reported),
         cmocka_unit_test(missing_and_foreign_files_are_reported),
         cmocka_unit_test(missing_ring_of_a_used_tail_is_reported),
+        cmocka_unit_test(missing_log_is_reported_to_who_only_looks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

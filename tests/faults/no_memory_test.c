@@ -125,6 +125,9 @@ static bool is_done(enum kiwi_status status, const char *what)
     if (memory_failure_count() == 0 || scene.is_judging
         || (status != KIWI_NO_MEMORY && status != KIWI_STOPPED))
         fail_msg("%s: %s: %s: %s", scene.label, what, kiwi_status_text(status), kiwi_error_text());
+    if (strstr(kiwi_error_text(), "in the log but not in memory") != NULL)
+        fail_msg("%s: %s: memory was not taken before the log had the write: %s", scene.label, what,
+                 kiwi_error_text());
     if (status == KIWI_NO_MEMORY && strstr(kiwi_error_text(), "no memory") == NULL
         && strstr(kiwi_error_text(), "no buffer") == NULL)
         fail_msg("%s: %s says no word of memory: %s", scene.label, what, kiwi_error_text());

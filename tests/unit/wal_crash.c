@@ -497,7 +497,7 @@ static void log_of_a_failed_sync_is_made_durable_by_opening(void **state)
 }
 
 /* Goal: an error of any one read of a log that is read in parts side by side is told with its file,
- * and costs nothing. Method: eight entries of a MiB each; operation n of an opening fails. */
+ * and costs nothing. Method: three entries of a MiB each; operation n of an opening fails. */
 static void a_read_that_fails_in_a_long_log_is_told(void **state)
 {
     const struct simulation_options options = { .seed = harness_seed() };
@@ -511,7 +511,7 @@ static void a_read_that_fails_in_a_long_log_is_told(void **state)
     machine.harness.large_every = 1;
     machine.harness.large_bytes = 1 << 20;
     assert_int_equal(machine_start(&machine), KIWI_OK);
-    for (uint32_t i = 0; i < 8; i++) {
+    for (uint32_t i = 0; i < 3; i++) {
         assert_int_equal(harness_append(&machine.harness), WAL_APPENDED);
         assert_int_equal(harness_flush(&machine.harness), 1);
     }
@@ -531,8 +531,9 @@ static void a_read_that_fails_in_a_long_log_is_told(void **state)
             fail_msg("no file is named: %s", fail_text());
         machine_end(&machine, false);
         assert_int_equal(machine_start(&machine), KIWI_OK);
-        assert_int_equal(machine.harness.replayed_last, 8);
+        assert_int_equal(machine.harness.replayed_last, 3);
     }
+    print_message("%u openings refused\n", refused);
     assert_true(refused > 8);
     machine_close(&machine);
 }

@@ -327,7 +327,7 @@ static bool stage_run(struct scene *scene, enum stage stage)
     case STAGE_COMPACT:
         return act_judge(scene, kiwi_compact(scene->world.context, all, all));
     case STAGE_MANIFEST: /* tables in files of the pool, an edit for each */
-        for (uint32_t i = 0; i < (test_is_long() ? 300u : 20u); i++) {
+        for (uint32_t i = 0; i < (test_is_long() ? 60u : 20u); i++) {
             ledger_put(&scene->ledger, scene->world.context, i % LEDGER_KEYS, KIWI_PROCESS);
             was_full = act_judge(scene, kiwi_flush(scene->world.context)) || was_full;
         }

@@ -598,6 +598,9 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     result->usage = usage_between(&before, &after);
     series_add(watch, watch->start_ns + clock_ns(end_ticks - start_ticks));
     totals_read(crew, &result->totals);
+    for (uint32_t i = 0; i < crew->count; i++)
+        slowest_merge(&result->slowest, &crew->members[i].worker.slowest);
+    slowest_sort(&result->slowest);
     stats_take(crew, &result->stats, result);
     drain(watch);
     usage_read(&after);

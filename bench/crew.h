@@ -49,6 +49,7 @@ struct phase_result {
     double             start_seconds;    /* since 1970, of the measured part */
     uint64_t           stream_digest;
     struct skew_shares skew;             /* of the measured part */
+    struct slowest     slowest;          /* of the measured part, the slowest first */
 };
 
 /* Everything the engine wrote to files, by its own count. */

@@ -71,3 +71,26 @@ for (const figure of document.querySelectorAll("figure")) {
     show();
   });
 }
+for (const table of document.querySelectorAll("table.sortable")) {
+  const rows = () => [...table.rows].slice(1);
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.v !== undefined ? +cell.dataset.v
+      : cell.textContent !== "" && !isNaN(cell.textContent) ? +cell.textContent : cell.textContent;
+  };
+  [...table.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const falls = head.getAttribute("aria-sort") !== "descending";
+      for (const other of table.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", falls ? "descending" : "ascending");
+      const sorted = rows().sort((a, b) => {
+        const x = value(a, column), y = value(b, column);
+        return (x < y ? -1 : x > y ? 1 : 0) * (falls ? -1 : 1);
+      });
+      for (const row of sorted) row.parentNode.append(row);
+    });
+  });
+}

@@ -218,9 +218,11 @@ enum kiwi_status report_html_write(const char *path, const struct story *story,
     fputs("<div class=\"charts\">\n", file);
     report_ladder_charts(file, story, other);
     report_time_charts(file, story, other);
+    report_slowest_chart(file, story);
     report_engine_charts(file, story);
     fputs("</div>\n", file);
     report_ladder_tables(file, story);
+    report_slowest(file, story);
     report_tables(file, story, other);
     return html_tail_write(file, path, story->result->document);
 }

@@ -25,4 +25,7 @@ void report_time_charts(FILE *file, const struct story *story, const struct stor
 void report_engine_charts(FILE *file, const struct story *story);
 void report_ladder_charts(FILE *file, const struct story *story, const struct story *other);
 void report_ladder_tables(FILE *file, const struct story *story);
+/* The slowest operations of all phases but loads: as points over time, and as a sortable table. */
+void report_slowest_chart(FILE *file, const struct story *story);
+void report_slowest(FILE *file, const struct story *story);
 void report_tables(FILE *file, const struct story *story, const struct story *other);

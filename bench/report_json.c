@@ -273,6 +273,7 @@ static json_t *phase_json(const struct suite_phase *phase)
         usage_json(&result->usage_drained, result->seconds + result->drain_seconds));
     if (result->stillness.was_watched)
         put(object, "standstills", stillness_json(&result->stillness));
+    put(object, "slowest", slowest_json(&result->slowest, &result->stillness));
     put(object, "user_bytes", integer(phase->user_bytes));
     put(object, "live_bytes", integer(phase->live_bytes));
     put(object, "folder_bytes", integer(phase->folder_bytes));

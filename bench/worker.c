@@ -139,6 +139,8 @@ uint64_t worker_measure(struct worker *worker, uint64_t share)
 
     worker->due = 0;
     worker->origin = worker->state->start_ticks;
+    worker->slowest.count = 0;
+    worker->slowest.least_ns = 0;
     if (task->recording != NULL)
         worker->note = trace_writer_client(task->recording, worker->index);
     if (task->replay != NULL)
@@ -414,6 +416,22 @@ static void latency_note(struct worker *worker, const struct slot *slot, enum op
     }
 }
 
+/* One of the slowest so far, as far as this thread has seen. */
+static void slow_note(struct worker *worker, const struct slot *slot, uint64_t now)
+{
+    const uint64_t due = worker->interval > 0 ? slot->intended : slot->start;
+
+    slowest_add(&worker->slowest, &(struct slow_operation){
+                                      .latency_ns = clock_ns(now - due),
+                                      .service_ns = clock_ns(now - slot->start),
+                                      .at_ns = due > worker->origin ? clock_ns(due - worker->origin)
+                                                                    : 0,
+                                      .record = slot->record,
+                                      .client = worker->index,
+                                      .operation = slot->operation,
+                                  });
+}
+
 /* The read of a read-modify-write is there: the write comes next, unless the read failed. */
 static bool modify_goes_on(struct worker *worker, struct slot *slot, uint64_t now)
 {
@@ -447,6 +465,9 @@ static bool slot_complete(struct worker *worker, struct slot *slot, uint64_t now
         read_check(worker, slot);
     }
     latency_note(worker, slot, slot->operation, slot->start, now);
+    if (__builtin_expect(clock_ns(now - (worker->interval > 0 ? slot->intended : slot->start))
+                             > worker->slowest.least_ns, 0))
+        slow_note(worker, slot, now);
     RECORDER_ADD(worker->recorder.operations, 1u);
     slot_write_end(worker, slot, slot->op.status == KIWI_OK);
     if (slot->operation == OPERATION_INSERT && worker->state->task.inserts != NULL

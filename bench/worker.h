@@ -10,6 +10,7 @@
 #include "bench/engine.h"
 #include "bench/recorder.h"
 #include "bench/skew.h"
+#include "bench/slowest.h"
 #include "bench/trace.h"
 #include "bench/tracked.h"
 #include "workloads/stream.h"
@@ -80,6 +81,7 @@ struct worker {
     struct trace_client       *note;           /* where operations are recorded, or NULL */
     struct trace_cursor       *replay;         /* owned; where they come from, or NULL */
     struct recorder            recorder;
+    struct slowest             slowest;        /* of the measured part */
     struct skew_note          *skew;           /* borrowed; NULL: requests are not noted */
     _Atomic uint64_t           end_ticks;      /* when the measured part was over */
 };

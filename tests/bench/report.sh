@@ -67,7 +67,9 @@ for page in "$a/report.html" both.html "$ladder/report.html"; do
         echo "$page: errors on the console"
         exit 1
     fi
-    for chart in throughput latency percentiles heat cpu memory; do
+    grep -q '<table class="sortable">' dom.html || { echo "$page: no table of slowest operations"; exit 1; }
+    grep -q '<th><button>latency</button></th>' dom.html || { echo "$page: the table cannot be sorted"; exit 1; }
+    for chart in throughput latency percentiles heat cpu memory slowest; do
         grep -q "id=\"$chart\"" dom.html || { echo "$page: no chart $chart"; exit 1; }
     done
     [ "$(grep -c '<path class="line' dom.html)" -ge 8 ] || { echo "$page: charts without lines"; exit 1; }

@@ -250,6 +250,16 @@ struct bytes world_key(uint32_t n)
     return bytes_of(key, (size_t)size);
 }
 
+/* Of a key made by world_key; its bytes may end where their memory ends. */
+static uint32_t world_number(struct bytes key)
+{
+    char text[24] = { 0 };
+
+    assert_true(key.size > 3 && key.size < sizeof text);
+    memcpy(text, key.data, key.size);
+    return (uint32_t)strtoul(text + 3, NULL, 10);
+}
+
 static enum kiwi_status chunks_write(struct table_writer *writer, struct io_file *file)
 {
     struct table_chunk chunk;
@@ -439,13 +449,13 @@ enum kiwi_status world_random_edit(struct world *world, uint64_t *chance)
         if (run_count > 0 && what < 2) {
             struct bytes end = runs[run_index]->places[runs[run_index]->table_count - 1]
                                    .table->info.largest;
-            uint32_t     n = (uint32_t)strtoul((const char *)end.data + 3, NULL, 10);
+            uint32_t     n = world_number(end);
 
             level = levels[run_index];
             run_id = runs[run_index]->id;
             first = world_key(n + 1 + world_random(chance, 50));
         }
-        uint32_t n = (uint32_t)strtoul((const char *)first.data + 3, NULL, 10);
+        uint32_t n = world_number(first);
         TRY(world_table(world, first, world_key(n + world_random(chance, 100)), &added[0].table));
         added[0].level = level;
         added[0].run_id = run_id;
@@ -456,7 +466,7 @@ enum kiwi_status world_random_edit(struct world *world, uint64_t *chance)
         const struct table_place *place =
             &runs[run_index]->places[world_random(chance, runs[run_index]->table_count)];
         struct bytes largest = place->table->info.largest;
-        uint32_t     n = (uint32_t)strtoul((const char *)largest.data + 3, NULL, 10);
+        uint32_t     n = world_number(largest);
         struct bytes above = world_key(n - (n == 0 ? 0 : 1 + world_random(chance, n)));
 
         if ((place->above.data == NULL || bytes_compare(place->above, above) < 0)

@@ -587,6 +587,8 @@ static inline enum kiwi_status step(struct kiwi_iterator *iterator, enum kiwi_mo
         iterator->current = (b < a) != is_backward;
         if (LIKELY(a != b))
             return KIWI_OK;
+    } else if (iterator->shard_count == 1 && LIKELY(!scan_is_dry(scan))) {
+        return KIWI_OK;
     }
     return current_choose(iterator) ? KIWI_OK : KIWI_NOT_FOUND;
 }

@@ -183,6 +183,28 @@ static bool is_beyond(const struct scan *scan, const struct window *window)
         && bytes_compare(window_entry(window, window->taken, &buffer).key, scan->upper) >= 0;
 }
 
+static uint32_t order_one(const struct scan *scan, struct windows *windows, uint64_t bound)
+{
+    struct window *one = &windows->each[0];
+    uint32_t       count = (uint32_t)min_u64(one->count, windows->limit);
+    bool           has_equal = false;
+
+    while (one->taken < count && !windows->is_outside) {
+        if (LIKELY(one->heads[count - 1] < bound))
+            one->taken = count;
+        else if (one->heads[one->taken] >= bound && is_beyond(scan, one))
+            windows->is_outside = true;
+        else
+            one->taken++;
+    }
+    for (uint32_t i = 0; i < one->taken; i++) {
+        one->slots[i] = (uint8_t)i;
+        has_equal |= i > 0 && one->heads[i] == one->heads[i - 1];
+    }
+    windows->needs_look |= has_equal;
+    return one->taken;
+}
+
 /* The most usual case, without branches on what is as good as random. */
 static uint32_t order_two(const struct scan *scan, struct windows *windows, uint64_t bound)
 {
@@ -284,8 +306,36 @@ static inline void mark(const struct scan *scan, struct windows *windows, uint32
 {
     bool is_hidden = sequence > scan->sequence;
 
-    windows->marks[slot] = is_hidden ? MARK_HIDDEN : is_delete ? MARK_DELETE : MARK_SHOWN;
-    windows->needs_look |= is_hidden | is_delete;
+    if (UNLIKELY(is_hidden | is_delete)) {
+        windows->marks[slot] = is_hidden ? MARK_HIDDEN : MARK_DELETE;
+        windows->needs_look = true;
+    }
+}
+
+/* The chunk takes them all, and has the memory. What the loop reads again and again is copied: for
+ * all that the compiler knows, each byte that is written may be part of it. */
+static void table_rows_copy_all(struct scan *scan, const struct window *window, uint32_t first_row)
+{
+    const struct table_cursor *cursor = window->table;
+    const struct data_block    block = cursor->data;
+    struct scan_row           *rows = scan->rows + first_row;
+    uint8_t                   *bytes = scan->bytes;
+    uint64_t                   sequence_max = scan->sequence;
+    uint32_t used = scan->bytes_used, at = cursor->data_position, end = at + window->taken;
+
+    for (const uint8_t *slot = window->slots; at < end; at++, slot++) {
+        uint32_t size = data_block_entry_bytes(&block, at);
+        uint32_t key_size = data_block_key_size(&block, at);
+        uint64_t order = data_block_order(&block, at);
+
+        data_block_copy(&block, at, &cursor->key, bytes + used);
+        rows[*slot] = (struct scan_row){ used, key_size, size - key_size };
+        used += size;
+        if (UNLIKELY((order & 1) != 0 || block.sequence_min + (order >> 1) > sequence_max))
+            mark(scan, &scan->sources->windows, *slot, block.sequence_min + (order >> 1),
+                 (order & 1) != 0);
+    }
+    scan->bytes_used = used;
 }
 
 static enum kiwi_status table_rows_copy(struct scan *scan, const struct window *window,
@@ -294,10 +344,18 @@ static enum kiwi_status table_rows_copy(struct scan *scan, const struct window *
     struct windows            *windows = &scan->sources->windows;
     const struct table_cursor *cursor = window->table;
     const struct data_block   *block = &cursor->data;
+    uint32_t                   first = cursor->data_position;
+    uint64_t                   need = (uint64_t)scan->bytes_used + KEY_COPY_SLACK;
     enum kiwi_status           status = KIWI_OK;
 
+    need += data_block_offset(block, first + window->taken) - data_block_offset(block, first);
+    need += (uint64_t)block->cut_bytes * window->taken;
+    if (LIKELY(need <= scan->byte_limit) && LIKELY(need <= scan->bytes_capacity)) {
+        table_rows_copy_all(scan, window, first_row);
+        return KIWI_OK;
+    }
     for (uint32_t i = 0; i < window->taken; i++) {
-        uint32_t at = cursor->data_position + i, slot = window->slots[i];
+        uint32_t at = first + i, slot = window->slots[i];
         uint32_t bytes = data_block_entry_bytes(block, at);
         uint64_t order = data_block_order(block, at);
         uint8_t *target = row_place(scan, first_row + slot, bytes, cut, &status);
@@ -429,7 +487,9 @@ enum kiwi_status windows_take(struct shard *shard, struct scan *scan, uint32_t *
     uint32_t             count;
 
     windows->is_outside = windows->needs_look = false;
-    count = windows->count == 2 ? order_two(scan, windows, bound)
+    memset(windows->marks, MARK_SHOWN, sizeof windows->marks);
+    count = windows->count == 1 ? order_one(scan, windows, bound)
+          : windows->count == 2 ? order_two(scan, windows, bound)
                                 : order_many(scan, windows, bound);
     if (count == 0)
         return KIWI_OK;

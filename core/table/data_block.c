@@ -215,21 +215,23 @@ static inline uint32_t head_continued(const struct data_block *block, uint32_t i
     return head32(rest, data_block_key_size(block, i) - block->cut_bytes);
 }
 
-static void heads_of_cut_keys(const struct data_block *block, uint32_t first, uint32_t count,
+static void heads_of_cut_keys(const struct data_block *cut, uint32_t first, uint32_t count,
                               uint32_t from, uint64_t *heads)
 {
-    const uint8_t *column = block->base + sizeof(struct table_block_header)
+    const struct data_block block = *cut; /* no head that is written can be part of it */
+    const uint8_t *column = block.base + sizeof(struct table_block_header)
                           + (size_t)first * sizeof(uint32_t);
-    uint32_t       shift = 8 * (block->prefix_bytes - from); /* the prefix' part of the head */
-    uint64_t       shared = bytes_head(bytes_of(block->prefix + from, shift / 8));
+    uint32_t       shift = 8 * (block.prefix_bytes - from); /* the prefix' part of the head */
+    uint64_t       shared = bytes_head(bytes_of(block.prefix + from, shift / 8));
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t head;
 
         memcpy(&head, column + (size_t)i * sizeof head, sizeof head);
-        heads[i] = shift >= 64 ? shared
-                 : shared
-                       | ((uint64_t)head << 32 | head_continued(block, first + i)) >> shift;
+        if (shift < 32)
+            heads[i] = shared | ((uint64_t)head << 32 | head_continued(&block, first + i)) >> shift;
+        else
+            heads[i] = shift >= 64 ? shared : shared | (uint64_t)head << 32 >> shift;
     }
 }
 

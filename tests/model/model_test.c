@@ -21,6 +21,8 @@
 #define KEY_COUNT      700u
 #define KEY_BYTES_MAX  40u
 #define VALUE_BYTES_MAX 3000u
+#define LARGE_FIRST    300u  /* neighbours of large values: chunks of scans are full of bytes */
+#define LARGE_COUNT    25u   /* before they are full of rows */
 
 static enum world_way way_under_test;
 static uint64_t       seed_under_test;
@@ -170,6 +172,8 @@ static void put_one(struct world *world, struct model *model, uint32_t i, uint64
 
     value.size = (uint32_t)chance_below(state,
                                         chance_below(state, 20) == 0 ? VALUE_BYTES_MAX : 200);
+    if (i >= LARGE_FIRST && i < LARGE_FIRST + LARGE_COUNT)
+        value.size = VALUE_BYTES_MAX - value.size / 3;
     value_fill(room, &value);
     check_ok(kiwi_put(world->context, key_of(i, key), (struct kiwi_slice){ room, value.size },
                       (enum kiwi_durability)(chance_below(state, 30) == 0 ? KIWI_DURABLE

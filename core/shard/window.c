@@ -466,16 +466,9 @@ static enum kiwi_status rows_copy(const struct shard *shard, struct scan *scan, 
             TRY(memtable_rows_copy(scan, window, first, &cut));
     }
     next_blocks_fetch(shard, windows, CACHE_FETCH_BLOCK);
-    if (LIKELY(cut == first + *count))
-        return KIWI_OK;
+    /* Cut off, the chunk is full: the inputs are left where they are. */
+    assert(cut == first + *count || scan_is_full(scan));
     *count = cut - first;
-    windows->is_outside = false;
-    for (uint32_t i = 0; i < windows->count; i++) {
-        struct window *window = &windows->each[i];
-
-        while (window->taken > 0 && window->slots[window->taken - 1] >= *count)
-            window->taken--;
-    }
     return KIWI_OK;
 }
 

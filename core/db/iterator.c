@@ -144,15 +144,14 @@ static void limits_first(const struct kiwi_iterator *iterator, struct scan *scan
     scan->byte_limit = iterator->row_hint == 0 ? BYTES_FIRST : 4 * BYTES_MAX;
 }
 
-/* As long as less was shown than is wanted, only what is missing is filled. */
-static void limits_lower(const struct kiwi_iterator *iterator, struct scan *scan)
+/* While no fill is under way. */
+static uint64_t rows_shown(const struct kiwi_iterator *iterator)
 {
     uint64_t shown = 0;
 
     for (uint32_t i = 0; i < iterator->shard_count; i++)
         shown += iterator->scans[i].rows_before + iterator->scans[i].row_index;
-    if (shown < iterator->row_hint)
-        scan->row_limit = rows_of_shard(iterator, iterator->row_hint - shown);
+    return shown;
 }
 
 static void limits_grow(struct scan *scan)
@@ -168,17 +167,20 @@ static bool scan_is_dry(const struct scan *scan)
     return scan->row_index >= scan->row_count;
 }
 
-/* Starts the fills of all chunks that have run out but are not at their end. */
+/* Starts the fills of all chunks that have run out but are not at their end. As long as less was
+ * shown than is wanted, only what is missing is filled. */
 static void fills_start(struct kiwi_iterator *iterator)
 {
+    uint64_t shown = rows_shown(iterator); /* a started fill belongs to its shard's thread */
+
     iterator->is_starting = true;
     for (uint32_t i = 0; i < iterator->shard_count; i++) {
         struct scan *scan = &iterator->scans[i];
 
         if (!scan_is_dry(scan) || scan->at_end || scan->status != KIWI_OK)
             continue;
-        if (iterator->row_hint > 0)
-            limits_lower(iterator, scan);
+        if (shown < iterator->row_hint)
+            scan->row_limit = rows_of_shard(iterator, iterator->row_hint - shown);
         scan->rows_before += scan->row_count;
         scan->row_count = scan->row_index = 0;
         scan_start(iterator, scan);

@@ -59,7 +59,7 @@ if ! command -v chromium >/dev/null; then
     echo "skipped: chromium is not installed (scripts/setup), so the page itself is not opened"
     exit 0
 fi
-for page in "$a/report.html" both.html "$ladder/report.html"; do
+for page in both.html "$ladder/report.html"; do # both: the charts of one run and more
     timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-background-networking \
         --user-data-dir="$folder/profile" --enable-logging=stderr --dump-dom "file://$(realpath "$page")" \
         >dom.html 2>log

@@ -227,7 +227,7 @@ static void round_run(struct world *world, struct kill_board *board, uint64_t ro
 
 static void nothing_acknowledged_is_lost_by_kills(void **state)
 {
-    uint64_t           rounds = test_is_long() ? 100 : 10, chance = seed_under_test;
+    uint64_t           rounds = test_is_long() ? 100 : sweep_of(10, 4), chance = seed_under_test;
     struct kill_board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE,
                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct world       world;

@@ -391,8 +391,8 @@ static void random_histories_read_as_the_model_says(void **state)
         if (options.stream_count > 0)
             options.value_bytes_max = 3000;
         options.window_bytes = i % 3 == 1 ? 256 << 10 : 32 << 10;
-        history_run(&options, options.has_large || options.table_bytes == 4096 ? sweep_of(15, 8)
-                                                                         : sweep_of(40, 12));
+        history_run(&options, options.has_large || options.table_bytes == 4096 ? sweep_of(15, 5)
+                                                                         : sweep_of(40, 8));
     }
 }
 

@@ -21,6 +21,7 @@
 #include "core/base/hash.h"
 #include "core/base/memory.h"
 #include "core/iter/merge.h"
+#include "tests/support/mode.h"
 
 #define MEMTABLE_BYTES 1000000ull
 #define TABLE_BYTES    500000ull
@@ -468,11 +469,11 @@ static void a_load_of_twenty_memtables_writes_each_byte_at_most_five_times(void 
 static void a_load_of_thousands_of_memtables_keeps_its_write_amplification(void **state)
 {
     struct world world;
-    uint32_t     runs_max = 0;
+    uint32_t     runs_max = 0, count = sweep_of(4000, 1000);
 
     (void)state;
     world_begin(&world, 4);
-    for (int i = 0; i < 4000; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t runs = 0;
 
         flush(&world, MEMTABLE_BYTES);
@@ -482,11 +483,11 @@ static void a_load_of_thousands_of_memtables_keeps_its_write_amplification(void 
         runs_max = runs > runs_max ? runs : runs_max;
         if (i % 100 == 0) {
             ages_check(&world);
-            print_message("%d memtables: %.2f\n", i, write_amplification(&world));
+            print_message("%" PRIu32 " memtables: %.2f\n", i, write_amplification(&world));
         }
     }
-    print_message("4000 memtables: write amplification %.2f, up to %" PRIu32 " runs, last L%" PRIu32
-                  "\n", write_amplification(&world), runs_max,
+    print_message("%" PRIu32 " memtables: write amplification %.2f, up to %" PRIu32 " runs, last L%"
+                  PRIu32 "\n", count, write_amplification(&world), runs_max,
                   last_level(present(&world), &world.options));
     assert_true(write_amplification(&world) <= 9.0);
     assert_true(runs_max <= 8 + 8 + 8 + 2);
@@ -528,7 +529,7 @@ static void random_histories_reach_a_fixpoint(void **state)
 
     (void)state;
     print_message("seed %" PRIu64 "\n", seed);
-    for (uint64_t round = 0; round < 600; round++) {
+    for (uint64_t round = 0; round < sweep_of(600, 200); round++) {
         world_begin(&world, seed + round);
         world.options.level0_run_max = 2 + (uint32_t)random_below(&world, 8);
         world.options.level_run_max = 2 + (uint32_t)random_below(&world, 8);

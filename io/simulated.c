@@ -634,6 +634,11 @@ uint64_t simulation_jumped_ns(const struct simulation *simulation)
     return simulation->jumped_ns;
 }
 
+uint64_t simulation_events(const struct simulation *simulation)
+{
+    return simulation->event_count;
+}
+
 uint64_t simulation_operations(const struct simulation *simulation)
 {
     return simulation->operation_count;

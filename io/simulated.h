@@ -80,6 +80,8 @@ uint64_t simulation_jumped_ns(const struct simulation *simulation);
 
 /* Counts every device operation (writes, syncs, name changes, reads). */
 uint64_t simulation_operations(const struct simulation *simulation);
+/* Counts looks at the clock of the machine: polls of queues, and completions. */
+uint64_t simulation_events(const struct simulation *simulation);
 /* From operation n on (counted from open, 1: the first) every request fails as if the machine had
  * stopped; the test then abandons the database and calls simulation_crash. 0: never. */
 void simulation_stop_at(struct simulation *simulation, uint64_t n);

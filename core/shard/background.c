@@ -25,7 +25,7 @@ static_assert(MANIFEST_REQUEST_MAX <= UINT16_MAX, "the place of a request fits i
 #define PACE_EVERY_NS    500000u
 #define REMOVE_EVERY_NS  20000000u   /* about what one removal takes of the device */
 #define POOL_BUSY_PART   8u          /* of the tables' bytes: files kept more while writes come */
-#define RETRY_SOON_NS    100000u     /* somebody else was inside */
+#define RETRY_SOON_NS    100000u     /* somebody else was inside, or what is due has to wait */
 #define RETRY_NS         1000000000u /* after a job failed, for example on a full disk */
 #define RETRY_FIRST_NS   10000000u   /* doubled with each failure in a row, up to RETRY_NS */
 #define RETRY_FULL_NS    100000000u  /* between two tries to write the manifest on a full disk */
@@ -722,6 +722,9 @@ static uint64_t turn_due_ns(const struct shard *shard, uint64_t now_ns)
 {
     uint64_t due = commit_timer_ns(shard);
 
+    /* What was due and is not done waits for a group on its way. */
+    if (due <= now_ns)
+        due = now_ns + RETRY_SOON_NS;
     if (shard->flush_waiters != NULL)
         due = min_u64(due, now_ns + 1000000);
     if (shard->stopped != KIWI_OK)

@@ -206,10 +206,33 @@ static void a_stuck_request_holds_only_what_needs_it(void **state)
     assert_true(reads > 0);
 }
 
+/* Goal: whoever waits for a slow device sleeps meanwhile, also once the time has come at which the
+ * log is written at the latest. Method: a durable write on a device that takes a second; the looks
+ * at the simulated clock are counted, of which a spinning thread makes two million. */
+static void a_write_to_a_slow_device_is_waited_for_asleep(void **state)
+{
+    struct simulation_options slow = { .seed = seed_under_test, .latency_ns = 1000000000 };
+    struct simulation_options usual = { .seed = seed_under_test };
+    struct scene             *scene = scene_begin(seed_under_test, false);
+    uint64_t                  looks = simulation_events(scene->world.simulation);
+
+    (void)state;
+    snprintf(scene->label, sizeof scene->label, "a device that takes a second");
+    simulation_set(scene->world.simulation, &slow);
+    must(scene, kiwi_put(scene->world.context, (struct kiwi_slice){ "key", 3 },
+                         (struct kiwi_slice){ "value", 5 }, KIWI_DURABLE), "put");
+    looks = simulation_events(scene->world.simulation) - looks;
+    simulation_set(scene->world.simulation, &usual);
+    printf("%llu looks at the clock\n", (unsigned long long)looks);
+    assert_true(looks < 200000);
+    scene_end(scene);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stuck_request_holds_only_what_needs_it),
+        cmocka_unit_test(a_write_to_a_slow_device_is_waited_for_asleep),
     };
 
     seed_under_test = seed_get(argc > 1 ? strtoull(argv[1], NULL, 0) : 11);

@@ -329,7 +329,7 @@ static uint64_t wait_ns(uint32_t turns)
 {
     if (turns % 2 == 0)
         return 0;
-    return turns < 2000 ? 100000 : turns < 20000 ? 10000000 : 1000000000;
+    return turns < 20 ? 100000 : turns < 200 ? 10000000 : 1000000000;
 }
 
 /* Until nothing is out, or one more slot is free. */

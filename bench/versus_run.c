@@ -50,6 +50,7 @@ struct versus_run {
     json_t              *first_run;       /* run.json of the first block; owned */
     char                 last[VERSUS_ENGINE_COUNT_MAX][PATH_MAX + 64]; /* folder of its last whole
                                                                         * block; "": none */
+    bool                 is_out[VERSUS_ENGINE_COUNT_MAX]; /* its process was killed: no more blocks */
     int                  exit_code;       /* of the block that ended it early */
 };
 
@@ -87,7 +88,8 @@ static const char versus_help[] =
     "and the options of `kiwidb bench`, but not --engine. The client is blocking when one of the\n"
     "engines knows no other. Prints medians, ratios paired by round, and every row that the first\n"
     "engine does not win; versus.json, report.html and all runs stay in a folder of the results.\n"
-    "Exit: as `kiwidb bench`; a rival that is not in the build is skipped unless it was named.\n";
+    "Exit: as `kiwidb bench`; a rival that is not in the build is skipped unless it was named.\n"
+    "One whose process is killed, as by the cap, is left out; the others go on, and the end is 3.\n";
 
 /* "--name=value" or "--name value"; *at stays on the last argument taken. */
 static const char *argument_value(int argc, char **argv, int *at, const char *name)
@@ -386,6 +388,27 @@ static enum kiwi_status block_run(struct versus_run *run, uint32_t round, uint32
     return status;
 }
 
+/* An engine whose process is killed, as by the cap of its memory, leaves; the others go on. Without
+ * the one that they are compared with there is nothing to go on for. */
+static bool engine_leaves(struct versus_run *run, uint32_t engine)
+{
+    if (run->exit_code <= 128 || engine == 0)
+        return false;
+    fprintf(stderr, "kiwidb bench versus: %s is left out from here on\n",
+            run->versus.engines[engine].label);
+    run->is_out[engine] = true;
+    run->exit_code = 0;
+    return true;
+}
+
+static bool has_left(const struct versus_run *run)
+{
+    for (uint32_t i = 0; i < run->versus.engine_count; i++)
+        if (run->is_out[i])
+            return true;
+    return false;
+}
+
 static enum kiwi_status blocks_run(struct versus_run *run)
 {
     uint32_t order[VERSUS_ENGINE_COUNT_MAX];
@@ -393,8 +416,12 @@ static enum kiwi_status blocks_run(struct versus_run *run)
     for (uint32_t round = 0; round < run->rounds; round++) {
         versus_order(round, run->versus.engine_count, order);
         for (uint32_t i = 0; i < run->versus.engine_count; i++) {
+            if (run->is_out[order[i]])
+                continue;
             TRY(block_run(run, round, order[i]));
-            if (run->exit_code != 0 || atomic_load(&signal_seen) != 0)
+            if (atomic_load(&signal_seen) != 0)
+                return KIWI_OK;
+            if (!engine_leaves(run, order[i]) && run->exit_code != 0)
                 return KIWI_OK;
         }
     }
@@ -477,7 +504,9 @@ static int run_carry_out(struct versus_run *run)
     exit_code = atomic_load(&signal_seen) != 0 ? 128 + atomic_load(&signal_seen)
               : status != KIWI_OK              ? verb_failed("versus")
               : run->exit_code > 128           ? BENCH_ENVIRONMENT
-                                               : run->exit_code;
+              : run->exit_code != 0            ? run->exit_code
+              : has_left(run)                  ? BENCH_ENVIRONMENT
+                                               : BENCH_DONE;
     data_folder_remove(run->options.directory);
     document = document_make(run, exit_code);
     if (document == NULL)

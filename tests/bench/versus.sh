@@ -136,6 +136,29 @@ grep -q '^PARTIAL' out && grep -q '^load ' out || failed "interrupted: no partia
 grep -q '"verdict": "partial"' cut/*/versus.json || failed "interrupted: versus.json is not partial"
 [ ! -e data ] || failed "interrupted: data were left behind"
 
+# A rival whose process is killed leaves; the others go on to the last round.
+mkfifo more
+"$program" bench versus --engines kiwi,null --rounds 2 --results left "${small[@]}" --ops 1G --seconds 300ms \
+    "$workloads/workloadc" >out 2>more &
+versus=$!
+exec 3<more
+while read -r line <&3; do
+    case "$line" in "round 1 of 2  kiwi"*) break ;; esac
+done
+block=
+while [ -z "$block" ] && kill -0 "$versus"; do
+    block=$(cat "/proc/$versus/task/$versus/children")
+done
+kill -KILL $block
+cat <&3 >error
+code=0
+wait "$versus" || code=$?
+[ "$code" -eq 3 ] || failed "a killed rival: exit $code, expected 3"
+grep -q 'null is left out from here on' error || failed "a killed rival: nothing says so"
+grep -q '^PARTIAL' out && grep -q '^load ' out || failed "a killed rival: no partial table"
+[ -s left/*/2-kiwi/run.json ] || failed "a killed rival: the other did not go on"
+grep -q '"verdict": "partial"' left/*/versus.json || failed "a killed rival: versus.json is not partial"
+
 # A disk that is full: of 8 MiB, for a log alone of 16.
 cat >full.sh <<'EOF'
 mount -t tmpfs -o size=8m none "$1" || exit 99

@@ -50,7 +50,7 @@ struct versus_run {
     json_t              *first_run;       /* run.json of the first block; owned */
     char                 last[VERSUS_ENGINE_COUNT_MAX][PATH_MAX + 64]; /* folder of its last whole
                                                                         * block; "": none */
-    bool                 is_out[VERSUS_ENGINE_COUNT_MAX]; /* its process was killed: no more blocks */
+    bool                 is_out[VERSUS_ENGINE_COUNT_MAX]; /* killed: it has no more blocks */
     int                  exit_code;       /* of the block that ended it early */
 };
 
@@ -89,7 +89,7 @@ static const char versus_help[] =
     "engines knows no other. Prints medians, ratios paired by round, and every row that the first\n"
     "engine does not win; versus.json, report.html and all runs stay in a folder of the results.\n"
     "Exit: as `kiwidb bench`; a rival that is not in the build is skipped unless it was named.\n"
-    "One whose process is killed, as by the cap, is left out; the others go on, and the end is 3.\n";
+    "One whose process is killed, as by the cap, is left out; the others go on; it ends with 3.\n";
 
 /* "--name=value" or "--name value"; *at stays on the last argument taken. */
 static const char *argument_value(int argc, char **argv, int *at, const char *name)

@@ -138,7 +138,7 @@ grep -q '"verdict": "partial"' cut/*/versus.json || failed "interrupted: versus.
 
 # A rival whose process is killed leaves; the others go on to the last round.
 mkfifo more
-"$program" bench versus --engines kiwi,null --rounds 2 --results left "${small[@]}" --ops 1G --seconds 300ms \
+"$program" bench versus --engines kiwi,null --rounds 2 --results left "${small[@]}" --ops 1G --seconds 300ms --warm-up 0 \
     "$workloads/workloadc" >out 2>more &
 versus=$!
 exec 3<more

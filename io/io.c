@@ -228,11 +228,11 @@ enum kiwi_status io_file_sync(struct io_file *file)
     return file->io->methods->file_sync(file);
 }
 
-enum kiwi_status io_map(struct io_file *file, size_t bytes, uint8_t **out)
+enum kiwi_status io_map(struct io_file *file, size_t bytes, atomic_bool *is_lost, uint8_t **out)
 {
     assert(is_regular(file));
     *out = NULL;
-    return file->io->methods->map(file, bytes, out);
+    return file->io->methods->map(file, bytes, is_lost, out);
 }
 
 void io_unmap(struct io_file *file, uint8_t *address, size_t bytes)

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "core/base/base.h"
@@ -105,8 +106,12 @@ MUST_USE enum kiwi_status io_lock(struct io *io, const char *path, struct io_fil
 MUST_USE enum kiwi_status io_lock_shared(struct io *io, const char *path, struct io_file **out);
 
 /* Shared mapping of the first bytes of a file that is at least that long; survives the death of the
- * process, not of the system. */
-MUST_USE enum kiwi_status io_map(struct io_file *file, size_t bytes, uint8_t **out);
+ * process, not of the system. Where the file system has lost a page of it (it was shut down, the
+ * file cut short, the medium cannot be read), *is_lost becomes true before the access that met it
+ * goes on, in memory that nobody else will ever see; it holds what could still be read, or zeros.
+ * is_lost lives as long as the mapping. Sets a handler for SIGBUS (io/mapping.h). */
+MUST_USE enum kiwi_status io_map(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                                 uint8_t **out);
 void                      io_unmap(struct io_file *file, uint8_t *address, size_t bytes);
 
 /* ---- queues: everything that runs while a shard runs ---- */

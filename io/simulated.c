@@ -478,7 +478,9 @@ static enum kiwi_status machine_lock_shared(struct io *io, const char *path, str
     return FAIL(KIWI_LOCKED, "lock %s: process 1 holds it", path);
 }
 
-static enum kiwi_status machine_map(struct io_file *file, size_t bytes, uint8_t **out)
+/* A simulated mapping is never lost. */
+static enum kiwi_status machine_map(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                                    uint8_t **out)
 {
     struct simulation     *simulation = simulation_of(file->io);
     struct simulated_file *handle = simulated_file_of(file);
@@ -488,6 +490,7 @@ static enum kiwi_status machine_map(struct io_file *file, size_t bytes, uint8_t 
         error = FAILURE_PAST_END;
     if (error != 0)
         return place_status(error, place_of(file, "map", bytes, 0));
+    atomic_store_explicit(is_lost, false, memory_order_relaxed);
     *out = disk_map(&simulation->disk, handle->file, bytes);
     return KIWI_OK;
 }

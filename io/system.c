@@ -21,6 +21,7 @@
 #include "core/base/memory.h"
 #include "io/clock.h"
 #include "io/failure.h"
+#include "io/mapping.h"
 #include "io/queue.h"
 
 enum { RETRY_COUNT_MAX = 100, TRANSFER_BYTES_MAX = 1 << 30 };
@@ -468,10 +469,12 @@ enum kiwi_status system_lock(struct io *io, const char *path, struct io_file **o
 
 /* ---- mapping ---- */
 
-enum kiwi_status system_map(struct io_file *file, size_t bytes, uint8_t **out)
+enum kiwi_status system_map(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                            uint8_t **out)
 {
-    uint64_t size;
-    void    *address;
+    uint64_t         size;
+    void            *address;
+    enum kiwi_status status;
 
     assert(bytes > 0);
     TRY(system_file_size(file, &size));
@@ -483,6 +486,10 @@ enum kiwi_status system_map(struct io_file *file, size_t bytes, uint8_t **out)
                    file_descriptor(file), 0);
     if (address == MAP_FAILED)
         return failure_of_path(errno, "map", file->path);
+    if ((status = mapping_guard(address, bytes, is_lost)) != KIWI_OK) {
+        munmap(address, bytes);
+        return status;
+    }
     *out = address;
     return KIWI_OK;
 }
@@ -490,6 +497,7 @@ enum kiwi_status system_map(struct io_file *file, size_t bytes, uint8_t **out)
 void system_unmap(struct io_file *file, uint8_t *address, size_t bytes)
 {
     (void)file;
-    if (address != NULL && munmap(address, bytes) != 0)
+    mapping_release(address);
+    if (munmap(address, bytes) != 0)
         assert(0 && "a mapping ends with the address and size it began with");
 }

@@ -47,7 +47,8 @@ enum kiwi_status system_rename(struct io *io, const char *from, const char *to);
 enum kiwi_status system_remove(struct io *io, const char *path);
 enum kiwi_status system_lock(struct io *io, const char *path, struct io_file **out);
 enum kiwi_status system_lock_shared(struct io *io, const char *path, struct io_file **out);
-enum kiwi_status system_map(struct io_file *file, size_t bytes, uint8_t **out);
+enum kiwi_status system_map(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                            uint8_t **out);
 void             system_unmap(struct io_file *file, uint8_t *address, size_t bytes);
 
 /* Executes a request here and now. 0, errno or enum io_failure_code. */

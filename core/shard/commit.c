@@ -120,8 +120,11 @@ void commit_dispatch(struct shard *shard, struct context *executor, bool is_forc
             return;
         }
         group = wal_group_cut(shard->wal);
-        if (group == NULL)
+        if (group == NULL) {
+            if (wal_status(shard->wal) != KIWI_OK)
+                commit_stop(shard);
             return;
+        }
         cut_note(shard, group->sequence_last);
         shard->log_deadline_ns = 0;
         shard->runner_was_rung = false;
@@ -165,23 +168,15 @@ static void waiter_finish(struct waiter *waiter, enum kiwi_status status, struct
     op_finish(waiter->op, status, executor);
 }
 
-void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor)
+/* Those whose writes are durable; all of them when no other write can become so. */
+static void waiters_finish(struct shard *shard, struct context *executor)
 {
-    uint64_t         durable;
-    enum kiwi_status status;
+    uint64_t         durable = wal_durable_sequence(shard->wal);
+    enum kiwi_status status = wal_status(shard->wal);
 
-    assert(write->is_busy);
-    wal_group_done(shard->wal, write->group);
-    write->is_busy = false;
-    durable = wal_durable_sequence(shard->wal);
-    status = wal_status(shard->wal);
-    atomic_store_explicit(&shard->durable_sequence, durable, memory_order_release);
-    if (UNLIKELY(status != KIWI_OK)) {
-        failure_text_take(&write->failure_text);
-        shard_stop(shard, status, "%s", fail_text());
+    if (UNLIKELY(status != KIWI_OK))
         status = FAIL(status, "shard %u of %s: the log has failed: %s", shard->index,
                       shard->directory, shard->trouble);
-    }
     while (shard->waiters != NULL
            && (shard->waiters->sequence <= durable || UNLIKELY(status != KIWI_OK))) {
         struct waiter *waiter = shard->waiters;
@@ -194,6 +189,27 @@ void commit_group_done(struct shard *shard, struct log_write *write, struct cont
         shard->staged_count -= waiter->sequence > shard->cut_sequence; /* the log has failed */
         waiter_finish(waiter, is_durable ? KIWI_OK : status, executor);
     }
+}
+
+void commit_stop(struct shard *shard)
+{
+    shard_stop(shard, wal_status(shard->wal), "%s", fail_text());
+    background_wake(shard); /* the runner tells those who wait */
+}
+
+void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor)
+{
+
+    assert(write->is_busy);
+    wal_group_done(shard->wal, write->group);
+    write->is_busy = false;
+    atomic_store_explicit(&shard->durable_sequence, wal_durable_sequence(shard->wal),
+                          memory_order_release);
+    if (UNLIKELY(wal_status(shard->wal) != KIWI_OK)) {
+        failure_text_take(&write->failure_text);
+        shard_stop(shard, wal_status(shard->wal), "%s", fail_text());
+    }
+    waiters_finish(shard, executor);
     shard->idle_since_ns = io_now_ns(shard->options.io);
 }
 
@@ -214,7 +230,7 @@ void commit_staged(struct shard *shard, struct context *executor)
 uint64_t commit_timer_ns(const struct shard *shard)
 {
     if (wal_status(shard->wal) != KIWI_OK)
-        return UINT64_MAX;
+        return shard->waiters != NULL && wal_groups_out(shard->wal) == 0 ? 0 : UINT64_MAX;
     if (shard->runner_was_rung && wal_groups_out(shard->wal) == 0)
         return 0;
     if (shard->log_deadline_ns != 0)
@@ -230,8 +246,11 @@ void commit_timer_run(struct shard *shard, struct context *runner)
 {
     uint64_t now = io_now_ns(shard->options.io);
 
-    if (wal_status(shard->wal) != KIWI_OK)
+    if (wal_status(shard->wal) != KIWI_OK) {
+        if (wal_groups_out(shard->wal) == 0) /* else the last of them tells the waiters */
+            waiters_finish(shard, runner);
         return;
+    }
     if (wal_staged_bytes(shard->wal) > 0) {
         bool is_old = shard->log_deadline_ns != 0 && shard->log_deadline_ns <= now;
         bool is_stuck = shard->waiters != NULL

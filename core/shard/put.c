@@ -114,7 +114,7 @@ enum kiwi_status shard_room(struct shard *shard, const struct entry *entries, ui
     case WAL_STOPPED:
         break;
     }
-    shard_stop(shard, wal_status(shard->wal), "the log has failed");
+    commit_stop(shard);
     return write_refusal(shard);
 }
 
@@ -147,7 +147,7 @@ enum kiwi_status shard_write(struct shard *shard, struct entry *entries, const u
     case WAL_NO_MEMORY:
         return FAIL(KIWI_NO_MEMORY, "no memory for a log group of its own");
     case WAL_STOPPED:
-        shard_stop(shard, wal_status(shard->wal), "the log has failed");
+        commit_stop(shard);
         return write_refusal(shard);
     }
     shard->sequence += count;

@@ -325,6 +325,8 @@ void shard_stall_record(struct shard *shard, enum kiwi_stall reason, uint64_t de
 void commit_wait(struct shard *shard, struct waiter *waiter);        /* joins in sequence order */
 void commit_dispatch(struct shard *shard, struct context *executor, bool is_forced);
 void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor);
+/* The log says that it is over, and the error text why. */
+void commit_stop(struct shard *shard);
 /* an append nobody waits for */
 void commit_staged(struct shard *shard, struct context *executor);
 /* next deadline, UINT64_MAX: none */

@@ -225,7 +225,8 @@ static enum kiwi_status tail_open(struct wal *wal, const char *path, uint64_t ta
                     file_bytes, tail_bytes);
     wal->tail.bytes = tail_bytes;
     return wal->is_read_only ? tail_copy(wal)
-                             : io_map(wal->tail_file, tail_bytes, &wal->tail_address);
+                             : io_map(wal->tail_file, tail_bytes, &wal->tail_is_lost,
+                                      &wal->tail_address);
 }
 
 /* The tail is made before the ring, full of zeros, and used only with it: a tail that has been used

@@ -372,6 +372,15 @@ static enum kiwi_status new_log_check(struct wal *wal, struct wal_position posit
                 io_file_path(wal->ring_file), position.group);
 }
 
+/* What replay took for zeros may be what the medium does not give. */
+static enum kiwi_status tail_check(const struct wal *wal)
+{
+    if (!atomic_load_explicit(&wal->tail_is_lost, memory_order_relaxed))
+        return KIWI_OK;
+    return FAIL(KIWI_IO, "%s cannot be read: the file system does not give a page of it",
+                io_file_path(wal->tail_file));
+}
+
 /* The log behind the last group: empty, everything in it on stable media. */
 static void log_go_on(struct wal *wal, const struct replay *replay, uint64_t first_group)
 {
@@ -420,6 +429,7 @@ enum kiwi_status wal_recover(struct wal *wal, struct wal_position position,
     window_open(&replay.window, wal);
     if (!wal->is_new) {
         if ((status = groups_replay(&replay, out)) != KIWI_OK) goto done;
+        if ((status = tail_check(wal)) != KIWI_OK) goto done; /* nothing was changed yet */
         if ((status = wal_settle(wal, &replay.window, &replay.findings)) != KIWI_OK) goto done;
     }
     log_go_on(wal, &replay, position.group);

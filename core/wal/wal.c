@@ -28,6 +28,14 @@ static inline void store_in_order(void *field, uint64_t value)
     __atomic_store_n((uint64_t *)field, value, __ATOMIC_RELEASE);
 }
 
+/* The file system has lost a page of the tail: what stands there dies with the process, if it is not
+ * lost already, so the log is over. Everything stored before this is looked at has been stored. */
+static inline bool tail_is_lost(const struct wal *wal)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    return UNLIKELY(atomic_load_explicit(&wal->tail_is_lost, memory_order_relaxed));
+}
+
 static inline uint64_t *length_word(struct wal_group_header *header)
 {
     return (uint64_t *)(void *)&header->length;
@@ -160,6 +168,22 @@ static void open_forget(struct wal *wal)
     wal->open = NULL;
     wal->cursor = NULL;
     wal->limit = NULL;
+}
+
+/* Says why no append comes into this log any more. */
+static enum wal_verdict stopped(struct wal *wal)
+{
+    if (!tail_is_lost(wal)) {
+        (void)FAIL(wal->status, "%s has failed", io_file_path(wal->ring_file));
+        return WAL_STOPPED;
+    }
+    if (wal->status == KIWI_OK)
+        wal->status = KIWI_IO;
+    open_forget(wal);
+    (void)FAIL(wal->status, "%s: the file system lost what is stored in it (the file was cut short, "
+               "its medium cannot be read, or the file system is shut down)",
+               io_file_path(wal->tail_file));
+    return WAL_STOPPED;
 }
 
 /* Nothing was appended since room was made. */
@@ -314,7 +338,7 @@ static __attribute__((noinline)) enum wal_verdict append_slowly(struct wal *wal,
     assert(wal->is_ready);
     assert(append->part_count <= KIWI_SHARD_COUNT_MAX);
     if (wal->status != KIWI_OK)
-        return WAL_STOPPED;
+        return stopped(wal);
     if (wal_group_bytes(length) > min_u64(wal_group_bytes_limit(wal), GROUP_BYTES_MAX))
         return WAL_TOO_LARGE;
     if (length > tail_append_bytes_max(wal))
@@ -325,6 +349,8 @@ static __attribute__((noinline)) enum wal_verdict append_slowly(struct wal *wal,
     assert(end <= wal->limit);
     store_in_order(length_word(wal->open), *length_word(wal->open) + (uint64_t)(end - wal->cursor)
                                                + record_count * ONE_RECORD);
+    if (tail_is_lost(wal))
+        return stopped(wal);
     wal->cursor = end;
     wal->appended_sequence += append->count;
     return WAL_APPENDED;
@@ -343,6 +369,8 @@ enum wal_verdict wal_append(struct wal *wal, const struct wal_append *append)
     end = wal_entry_encode(wal->cursor, entry, wal->open_first_sequence, wal->seed);
     store_in_order(length_word(wal->open), *length_word(wal->open) + (uint64_t)(end - wal->cursor)
                                                + ONE_RECORD);
+    if (tail_is_lost(wal))
+        return stopped(wal);
     wal->cursor = end;
     wal->appended_sequence = entry->sequence;
     return WAL_APPENDED;
@@ -355,7 +383,7 @@ enum wal_verdict wal_room(struct wal *wal, uint64_t bytes, uint32_t count)
                     + wal_batch_bound(KIWI_SHARD_COUNT_MAX);
 
     if (wal->status != KIWI_OK)
-        return WAL_STOPPED;
+        return stopped(wal);
     if (wal_group_bytes(length) > min_u64(wal_group_bytes_limit(wal), GROUP_BYTES_MAX))
         return WAL_TOO_LARGE;
     if (length <= tail_append_bytes_max(wal))
@@ -395,6 +423,10 @@ struct wal_group *wal_group_cut(struct wal *wal)
         return NULL;
     if (wal->next_out == wal->next_number && (open_is_empty(wal) || !open_close(wal)))
         return NULL;
+    if (tail_is_lost(wal)) { /* what was closed may be zeros */
+        (void)stopped(wal);
+        return NULL;
+    }
     return hand_out(wal);
 }
 
@@ -404,6 +436,8 @@ struct wal_group *wal_mark_cut(struct wal *wal, bool is_seal)
     uint64_t                 position;
 
     assert(wal->is_ready);
+    if (tail_is_lost(wal))
+        (void)stopped(wal);
     if (wal->status != KIWI_OK || wal->oldest != wal->next_number || !open_is_empty(wal))
         return NULL;
     if (!is_seal && wal->data_group <= wal->mark_group)

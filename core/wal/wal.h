@@ -13,9 +13,9 @@
  *          identity, number, first sequence, count, length, the durable-up-to group, the checksum
  *          of the group before, and msgpack records each with its own checksum (so a tail whose
  *          group was never cut is verified record by record).
- * Errors   any failed group write stops the log: wal_status() stays failed, nothing later becomes
- *          durable, appends are refused with KIWI_STOPPED (KIWI_FULL cannot happen: the ring is
- *          written in full at creation).
+ * Errors   any failed group write stops the log, and so does a page of the tail that the file system
+ *          has lost: wal_status() stays failed, nothing later becomes durable, appends are refused
+ *          with WAL_STOPPED (KIWI_FULL cannot happen: the ring is written in full at creation).
  */
 #pragma once
 
@@ -97,7 +97,7 @@ enum wal_verdict {
     WAL_APPENDED = 0,
     WAL_NO_ROOM,   /* tail or ring is full: cut, write or trim, then try again */
     WAL_TOO_LARGE, /* can never fit the ring */
-    WAL_STOPPED,   /* an earlier group write failed */
+    WAL_STOPPED,   /* the log has failed; the error text says why */
     WAL_NO_MEMORY, /* no heap for an append beyond 256 KiB; nothing was appended */
 };
 

@@ -43,6 +43,7 @@ struct wal {
     uint64_t                 open_first_sequence;
     uint64_t                 seed;   /* of this life */
     uint64_t                 appended_sequence;
+    atomic_bool              tail_is_lost; /* see io_map */
     struct wal_counters      counters;
 
     struct wal_group_identity identity;

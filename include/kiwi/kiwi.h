@@ -16,6 +16,10 @@
  *          Where a file cannot be opened writing stops with a text that says so, until it can.
  *          Under a limit of file sizes (RLIMIT_FSIZE) the program must ignore SIGXFSZ, or that
  *          signal ends it; then what does not fit is an error like any other.
+ * Signals  opening a database sets a handler for SIGBUS: a store to a log's mapped file that the
+ *          file system does not take becomes an error of the write (KIWI_IO). Every other SIGBUS
+ *          goes to the handler that was there before. A program that sets its own later, without
+ *          passing on what it does not know, is ended where that happens.
  * Disk     snapshots, iterators and forks hold the tables they may read: what is merged away
  *          meanwhile stays on disk until they are closed.
  */

@@ -485,17 +485,11 @@ static void read_only_meanwhile(enum world_way way)
     free(scene);
 }
 
-/* In the long mode only: once the page was written back, a store to the mapped tail of a log needs
- * the file system, and then ends the process by SIGBUS in one run of five (docs/reliability.md). */
 static void a_file_system_that_becomes_read_only_loses_nothing(void **state)
 {
     (void)state;
     if (kind->make == NULL)
         return; /* only remounting makes tmpfs read-only, and that not while files are open */
-    if (!test_is_long()) {
-        printf("skipped: only in the long mode\n");
-        return;
-    }
     read_only_meanwhile(WORLD_MANAGED);
     read_only_meanwhile(WORLD_ATTACHED);
     read_only_meanwhile(WORLD_POSIX);

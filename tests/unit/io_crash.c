@@ -17,6 +17,8 @@
 
 /* ---- crash: bytes ---- */
 
+static atomic_bool map_is_lost;
+
 static void a_crash_keeps_everything_synced(void **state)
 {
     (void)state;
@@ -283,7 +285,7 @@ static void a_mapping_survives_a_kill_whole_and_a_crash_by_pages(void **state)
 
         start(seed);
         struct io_file *file = durable_file("/db/tail", 0, 8);
-        assert_int_equal(io_map(file, 8 * PAGE, &map), KIWI_OK);
+        assert_int_equal(io_map(file, 8 * PAGE, &map_is_lost, &map), KIWI_OK);
         memset(map, 7, 8 * PAGE);
         simulation_kill(simulation);
         memset(map, 9, 8 * PAGE); /* a dead process writes to nowhere */
@@ -294,7 +296,7 @@ static void a_mapping_survives_a_kill_whole_and_a_crash_by_pages(void **state)
             assert_int_equal(bytes_b[i], 7);
         file = open_file("/db/tail", 0);
         assert_int_equal(io_file_sync(file), KIWI_OK);
-        assert_int_equal(io_map(file, 8 * PAGE, &map), KIWI_OK);
+        assert_int_equal(io_map(file, 8 * PAGE, &map_is_lost, &map), KIWI_OK);
         memset(map, 8, 8 * PAGE);
         simulation_crash(simulation); /* without unmapping: left to simulation_close */
         read_into_b("/db/tail", 8 * PAGE);
@@ -318,7 +320,7 @@ static void a_synced_mapping_survives_a_crash(void **state)
         start(seed);
         struct io_file  *file = durable_file("/db/tail", 0, 4);
         struct io_queue *queue = open_queue();
-        assert_int_equal(io_map(file, 4 * PAGE, &map), KIWI_OK);
+        assert_int_equal(io_map(file, 4 * PAGE, &map_is_lost, &map), KIWI_OK);
         map[5] = 1;
         add(queue, 0, IO_SYNC, file, NULL, 0, 0);
         run(queue);

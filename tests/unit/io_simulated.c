@@ -12,6 +12,8 @@
 #include "core/base/memory.h"
 #include "tests/unit/io_harness.h"
 
+static atomic_bool map_is_lost;
+
 static uint64_t trace_of(uint64_t seed)
 {
     uint64_t trace = 0;
@@ -245,7 +247,7 @@ static void a_stopped_machine_refuses_every_call(void **state)
     check_stopped(io_file_size(file, &size));
     check_stopped(io_file_allocate(file, 10));
     check_stopped(io_file_truncate(file, 10));
-    check_stopped(io_map(file, PAGE, &map));
+    check_stopped(io_map(file, PAGE, &map_is_lost, &map));
     check_stopped(io_file_open(io, "/db/a", 0, &other));
     check_stopped(io_file_open(io, "/db/new", IO_CREATE, &other));
     check_stopped(io_lock(io, "/db/LOCK", &other));
@@ -374,7 +376,7 @@ static void an_abandoned_process_leaks_nothing(void **state)
     start(4);
     assert_int_equal(io_lock(io, "/db/LOCK", &lock), KIWI_OK);
     struct io_file *file = durable_file("/db/a", 1, 4);
-    assert_int_equal(io_map(file, PAGE, &map), KIWI_OK);
+    assert_int_equal(io_map(file, PAGE, &map_is_lost, &map), KIWI_OK);
     queue = open_queue();
     add(queue, 0, IO_WRITE, file, bytes_a, PAGE, 0);
     add(queue, 1, IO_WRITE, file, bytes_a, PAGE, 0);
@@ -767,7 +769,7 @@ static void a_copy_is_the_same_disk_and_independent(void **state)
     original = simulation;
     struct io_file *file = durable_file("/db/a", 0, 2), *tail = durable_file("/db/tail", 0, 1);
     write_fill(file, 1, 2 * PAGE, 0);
-    assert_int_equal(io_map(tail, PAGE, &map), KIWI_OK);
+    assert_int_equal(io_map(tail, PAGE, &map_is_lost, &map), KIWI_OK);
     map[0] = 77;
     for (uint64_t seed = 0; seed < 60; seed++) {
         struct simulation_options options = { .seed = 1000 + seed };

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ALLOWANCE_BYTES        (32ull << 20)
+#define ALLOWANCE_BYTES        (48ull << 20)
 #define ALLOWANCE_THREAD_BYTES (1ull << 20)
 #define TRY_BYTES              (16ull << 20)
 #define REMOVAL_COUNT_MAX      200

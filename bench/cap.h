@@ -47,8 +47,9 @@ MUST_USE enum kiwi_status memory_cap_place(const char *mounts, const char *group
 /* Finds out by making a group with a limit, and removing it. */
 void memory_cap_find(struct memory_cap *cap);
 
-/* What a block may have: memory, and the driver's own needs beside the engine: code and libraries,
- * histograms, samples, buffers. */
+/* What a block may have beside the engine's memory: the driver's histograms, samples and buffers
+ * (23 MiB with the null engine), and what any process has of its own: code and libraries, page
+ * tables, the allocator's gaps, stacks. */
 uint64_t memory_cap_allowance(uint32_t thread_count);
 
 MUST_USE enum kiwi_status memory_group_open(const struct memory_cap *cap, uint64_t bytes,

@@ -60,11 +60,33 @@ struct tier {
     uint64_t records, requests;
 };
 
-static int less_first(const void *a, const void *b)
+/* Moves the number at place down to where no child is larger. */
+static void heap_sift(uint64_t *numbers, uint64_t place, uint64_t count)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    uint64_t number = numbers[place];
 
-    return x < y ? -1 : x > y ? 1 : 0;
+    for (uint64_t child; (child = 2 * place + 1) < count; place = child) {
+        if (child + 1 < count && numbers[child + 1] > numbers[child])
+            child++;
+        if (numbers[child] <= number)
+            break;
+        numbers[place] = numbers[child];
+    }
+    numbers[place] = number;
+}
+
+/* In place: qsort takes as much memory again, which would count against a capped engine. */
+static void heap_sort(uint64_t *numbers, uint64_t count)
+{
+    for (uint64_t place = count / 2; place-- > 0;)
+        heap_sift(numbers, place, count);
+    for (uint64_t left = count; left-- > 1;) {
+        uint64_t largest = numbers[0];
+
+        numbers[0] = numbers[left];
+        numbers[left] = largest;
+        heap_sift(numbers, 0, left);
+    }
 }
 
 /* All requests noted as record * 2 + half, in ascending order; every other one is of the second
@@ -86,17 +108,30 @@ static uint64_t *requests_sorted(const struct skew *skew, uint64_t *count)
         for (uint64_t j = 0; j < noted; j++)
             requests[at++] = note->records[j] * 2 + j % 2;
     }
-    qsort(requests, at, sizeof *requests, less_first);
+    heap_sort(requests, at);
     return requests;
 }
 
-/* Files the records under how often the ranking half asks for them. Tiers hold count + 1. */
-static void tiers_fill(struct tier *tiers, const uint64_t *requests, uint64_t count, uint32_t half,
-                       uint64_t records)
+/* How often one record was asked for, at most. */
+static uint64_t run_max(const uint64_t *requests, uint64_t count)
+{
+    uint64_t longest = 0;
+
+    for (uint64_t i = 0, begin = 0; i < count; i++) {
+        if (requests[i] / 2 != requests[begin] / 2)
+            begin = i;
+        longest = max_u64(longest, i + 1 - begin);
+    }
+    return longest;
+}
+
+/* Files the records under how often the ranking half asks for them. */
+static void tiers_fill(struct tier *tiers, uint64_t tier_count, const uint64_t *requests,
+                       uint64_t count, uint32_t half, uint64_t records)
 {
     uint64_t seen = 0;
 
-    memset(tiers, 0, (count + 1) * sizeof *tiers);
+    memset(tiers, 0, tier_count * sizeof *tiers);
     for (uint64_t i = 0; i < count;) {
         const uint64_t record = requests[i] / 2;
         uint64_t       by_half[2] = { 0, 0 };
@@ -113,14 +148,14 @@ static void tiers_fill(struct tier *tiers, const uint64_t *requests, uint64_t co
 
 /* The share of the measuring half that goes to the top records; of a tier that is taken in part,
  * the records are as good as each other. */
-static double tiers_top(const struct tier *tiers, uint64_t count, uint64_t top)
+static double tiers_top(const struct tier *tiers, uint64_t tier_count, uint64_t top)
 {
     double   sum = 0, all = 0;
     uint64_t left = top;
 
-    for (uint64_t i = 0; i <= count; i++)
+    for (uint64_t i = 0; i < tier_count; i++)
         all += (double)tiers[i].requests;
-    for (uint64_t i = count + 1; i-- > 0 && left > 0;) {
+    for (uint64_t i = tier_count; i-- > 0 && left > 0;) {
         uint64_t taken = min_u64(left, tiers[i].records);
 
         if (taken > 0)
@@ -136,14 +171,15 @@ struct skew_shares skew_sum(const struct skew *skew, uint64_t records)
     const uint64_t     tops[3] = { 1, (records + 99) / 100, (records + 9) / 10 };
     double            *to[3] = { &shares.hottest, &shares.top_percent, &shares.top_tenth };
     uint64_t          *requests = requests_sorted(skew, &shares.requests);
-    struct tier       *tiers = memory_allocate((shares.requests + 1) * sizeof *tiers);
+    uint64_t           tier_count = requests == NULL ? 1 : run_max(requests, shares.requests) + 1;
+    struct tier       *tiers = memory_allocate(tier_count * sizeof *tiers);
 
     shares.is_measured = requests != NULL && tiers != NULL && shares.requests >= REQUESTS_FEW
                       && records > 0;
     for (uint32_t half = 0; half < 2 && shares.is_measured; half++) {
-        tiers_fill(tiers, requests, shares.requests, half, records);
+        tiers_fill(tiers, tier_count, requests, shares.requests, half, records);
         for (size_t i = 0; i < 3; i++)
-            *to[i] += tiers_top(tiers, shares.requests, tops[i]) / 2;
+            *to[i] += tiers_top(tiers, tier_count, tops[i]) / 2;
     }
     /* No choice is more even than an even one; a sequence that repeats nothing would seem so. */
     for (size_t i = 0; i < 3 && shares.is_measured; i++) {

@@ -41,7 +41,8 @@ struct io_methods {
     enum kiwi_status (*remove)(struct io *io, const char *path);
     enum kiwi_status (*lock)(struct io *io, const char *path, struct io_file **out);
     enum kiwi_status (*lock_shared)(struct io *io, const char *path, struct io_file **out);
-    enum kiwi_status (*map)(struct io_file *file, size_t bytes, atomic_bool *is_lost, uint8_t **out);
+    enum kiwi_status (*map)(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                            uint8_t **out);
     void (*unmap)(struct io_file *file, uint8_t *address, size_t bytes);
 
     enum kiwi_status (*queue_open)(struct io *io, uint32_t depth, struct io_queue **out);

@@ -228,7 +228,8 @@ enum kiwi_status io_file_sync(struct io_file *file)
     return file->io->methods->file_sync(file);
 }
 
-enum kiwi_status io_map(struct io_file *file, size_t bytes, atomic_bool *is_lost, uint8_t **out)
+enum kiwi_status io_map(struct io_file *file, size_t bytes, atomic_bool *is_lost,
+                        uint8_t **out)
 {
     assert(is_regular(file));
     *out = NULL;

@@ -28,8 +28,8 @@ static inline void store_in_order(void *field, uint64_t value)
     __atomic_store_n((uint64_t *)field, value, __ATOMIC_RELEASE);
 }
 
-/* The file system has lost a page of the tail: what stands there dies with the process, if it is not
- * lost already, so the log is over. Everything stored before this is looked at has been stored. */
+/* The file system has lost a page of the tail: what stands there dies with the process, or is gone
+ * already, so the log is over. To be looked at behind a store, before that store counts. */
 static inline bool tail_is_lost(const struct wal *wal)
 {
     atomic_signal_fence(memory_order_seq_cst);
@@ -180,9 +180,8 @@ static enum wal_verdict stopped(struct wal *wal)
     if (wal->status == KIWI_OK)
         wal->status = KIWI_IO;
     open_forget(wal);
-    (void)FAIL(wal->status, "%s: the file system lost what is stored in it (the file was cut short, "
-               "its medium cannot be read, or the file system is shut down)",
-               io_file_path(wal->tail_file));
+    (void)FAIL(wal->status, "%s: the file system lost what is stored in it (it was shut down, the "
+               "file cut short, or its medium cannot be read)", io_file_path(wal->tail_file));
     return WAL_STOPPED;
 }
 

@@ -13,9 +13,10 @@
  *          identity, number, first sequence, count, length, the durable-up-to group, the checksum
  *          of the group before, and msgpack records each with its own checksum (so a tail whose
  *          group was never cut is verified record by record).
- * Errors   any failed group write stops the log, and so does a page of the tail that the file system
- *          has lost: wal_status() stays failed, nothing later becomes durable, appends are refused
- *          with WAL_STOPPED (KIWI_FULL cannot happen: the ring is written in full at creation).
+ * Errors   any failed group write stops the log, and so does a page of the tail that the file
+ *          system has lost: wal_status() stays failed, nothing later becomes durable, appends are
+ *          refused with WAL_STOPPED (KIWI_FULL cannot happen: the ring is written in full when it is
+ *          made).
  */
 #pragma once
 

@@ -129,8 +129,8 @@ static void a_group_that_is_not_there_is_no_place_to_start_a_program_in(void **s
 static void the_drivers_allowance_grows_with_its_threads(void **state)
 {
     (void)state;
-    assert_int_equal(memory_cap_allowance(1), 33u << 20);
-    assert_int_equal(memory_cap_allowance(64), 96u << 20);
+    assert_int_equal(memory_cap_allowance(1), 49u << 20);
+    assert_int_equal(memory_cap_allowance(64), 112u << 20);
 }
 
 int main(void)

@@ -15,8 +15,8 @@
  *          group was never cut is verified record by record).
  * Errors   any failed group write stops the log, and so does a page of the tail that the file
  *          system has lost: wal_status() stays failed, nothing later becomes durable, appends are
- *          refused with WAL_STOPPED (KIWI_FULL cannot happen: the ring is written in full when it is
- *          made).
+ *          refused with WAL_STOPPED (never for want of space: the ring is written in full when it
+ *          is made).
  */
 #pragma once
 

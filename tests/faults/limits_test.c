@@ -17,35 +17,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "tests/faults/ledger.h"
+#include "tests/faults/scene.h"
 #include "tests/support/check.h"
 
 #define KIB 1024ull
 
 static uint64_t seed_under_test;
-
-struct scene {
-    struct world  world;
-    struct ledger ledger;
-    uint64_t      chance;
-    char          label[96];
-};
-
-static void scene_begin(struct scene *scene, enum world_way way)
-{
-    memset(scene, 0, sizeof *scene);
-    world_make(&scene->world, way, seed_under_test);
-    scene->world.options.memtable_bytes = 32u << 10;
-    scene->world.options.log_bytes = 512u << 10;
-    scene->chance = seed_under_test;
-    ledger_begin(&scene->ledger);
-}
-
-static void steps(struct scene *scene, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        ledger_step(&scene->ledger, scene->world.context, &scene->chance, scene->label);
-}
 
 /* The soft limit only, so that it can be lifted; the one before. */
 static rlim_t limit_set(int what, rlim_t value)
@@ -90,18 +67,8 @@ static void refused_writes_judge(const struct scene *scene)
 /* No limit is left: all is there, and writing goes on. */
 static void goes_on(struct scene *scene)
 {
-    uint32_t refused;
-
-    check_ok_of(scene->label, kiwi_flush(scene->world.context));
-    refused = scene->ledger.refused;
-    steps(scene, 40);
-    if (scene->ledger.refused != refused)
-        fail_msg("%s: no limit is left, but a write was refused: %s", scene->label,
-                 scene->ledger.refusal);
-    ledger_check(&scene->ledger, scene->world.context, scene->label);
-    check_ok_of(scene->label, world_close(&scene->world));
-    check_ok_of(scene->label, world_open(&scene->world));
-    ledger_check(&scene->ledger, scene->world.context, scene->label);
+    scene_goes_on(scene, 40);
+    scene_reopen(scene);
     check_ok_of(scene->label, world_close(&scene->world));
 }
 
@@ -113,14 +80,14 @@ static bool life(enum world_way way, int what, uint64_t value, const char *name)
     rlim_t           before;
     bool             was_refused;
 
-    scene_begin(scene, way);
+    scene_begin(scene, way, seed_under_test);
     snprintf(scene->label, sizeof scene->label, "%s, %s of %llu", world_way_name(way), name,
              (unsigned long long)value);
     before = limit_set(what, value);
     status = world_open(&scene->world);
     was_refused = status != KIWI_OK;
     if (scene->world.context != NULL)
-        steps(scene, test_is_long() ? 900 : 250);
+        scene_steps(scene, test_is_long() ? 900 : 250);
     (void)limit_set(what, before);
     if (was_refused) {
         refused_open_judge(scene, status);

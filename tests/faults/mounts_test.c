@@ -27,12 +27,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "tests/faults/ledger.h"
+#include "tests/faults/scene.h"
 #include "tests/support/check.h"
 
 #define SKIPPED    77
 #define KIB        1024ull
-#define LOG_BYTES  (512u << 10)
 #define GOING_DOWN _IOR('X', 125, uint32_t) /* of XFS: no request reaches the device any more */
 
 /* The image is sparse; XFS takes none below 300 MB. */
@@ -170,28 +169,10 @@ static void room_make(void)
 
 /* ---- a database on it ---- */
 
-struct scene {
-    struct world  world;
-    struct ledger ledger;
-    uint64_t      chance;
-    char          label[96];
-};
-
-static void scene_begin(struct scene *scene, enum world_way way)
+static void begin(struct scene *scene, enum world_way way)
 {
-    memset(scene, 0, sizeof *scene);
-    world_make(&scene->world, way, seed_under_test);
-    scene->world.options.memtable_bytes = 32u << 10;
-    scene->world.options.log_bytes = LOG_BYTES;
-    scene->chance = seed_under_test;
-    ledger_begin(&scene->ledger);
+    scene_begin(scene, way, seed_under_test);
     snprintf(scene->label, sizeof scene->label, "%s, %s", kind->name, world_way_name(way));
-}
-
-static void steps(struct scene *scene, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        ledger_step(&scene->ledger, scene->world.context, &scene->chance, scene->label);
 }
 
 /* A refusal for lack of room says so, and where. */
@@ -217,27 +198,6 @@ static bool act_judge(const struct scene *scene, enum kiwi_status status)
     return status != KIWI_OK;
 }
 
-/* There is room: all is there, and writing goes on. */
-static void goes_on(struct scene *scene)
-{
-    uint32_t refused;
-
-    check_ok_of(scene->label, kiwi_flush(scene->world.context));
-    refused = scene->ledger.refused;
-    steps(scene, 60);
-    if (scene->ledger.refused != refused)
-        fail_msg("%s: there is room, but a write was refused: %s", scene->label,
-                 scene->ledger.refusal);
-    ledger_check(&scene->ledger, scene->world.context, scene->label);
-}
-
-static void scene_reopen(struct scene *scene)
-{
-    check_ok_of(scene->label, world_close(&scene->world));
-    check_ok_of(scene->label, world_open(&scene->world));
-    ledger_check(&scene->ledger, scene->world.context, scene->label);
-}
-
 /* ---- full ---- */
 
 /* True when the room was too small for something. */
@@ -247,14 +207,14 @@ static bool run_in_room_of(enum world_way way, uint64_t bytes)
     enum kiwi_status status;
     bool             was_full;
 
-    scene_begin(scene, way);
+    begin(scene, way);
     snprintf(scene->label, sizeof scene->label, "%s, %s, room for %llu KiB", kind->name,
              world_way_name(way), (unsigned long long)(bytes / KIB));
     room_leave(bytes);
     status = world_open(&scene->world);
     was_full = act_judge(scene, status);
     if (status == KIWI_OK) {
-        steps(scene, test_is_long() ? 1200 : 500);
+        scene_steps(scene, test_is_long() ? 1200 : 500);
         refused_writes_judge(scene);
         was_full = scene->ledger.refused > 0;
         ledger_check(&scene->ledger, scene->world.context, scene->label); /* reads go on */
@@ -262,7 +222,7 @@ static bool run_in_room_of(enum world_way way, uint64_t bytes)
     room_make();
     if (status != KIWI_OK)
         check_ok_of(scene->label, world_open(&scene->world));
-    goes_on(scene);
+    scene_goes_on(scene, 60);
     scene_reopen(scene);
     check_ok_of(scene->label, world_close(&scene->world));
     world_end(&scene->world);
@@ -377,7 +337,7 @@ static bool full_at(enum stage stage, enum world_way way, uint64_t left_bytes)
     struct scene *scene = calloc(1, sizeof *scene);
     bool          was_full;
 
-    scene_begin(scene, way);
+    begin(scene, way);
     snprintf(scene->label, sizeof scene->label, "%s, %s, %llu KiB left for %s", kind->name,
              world_way_name(way), (unsigned long long)(left_bytes / KIB), stage_names[stage]);
     check_ok_of(scene->label, world_open(&scene->world));
@@ -386,7 +346,7 @@ static bool full_at(enum stage stage, enum world_way way, uint64_t left_bytes)
     was_full = stage_run(scene, stage);
     ledger_check(&scene->ledger, scene->world.context, scene->label);
     room_make();
-    goes_on(scene);
+    scene_goes_on(scene, 60);
     scene_reopen(scene);
     check_ok_of(scene->label, world_close(&scene->world));
     world_end(&scene->world);
@@ -459,9 +419,9 @@ static void read_only_meanwhile(enum world_way way)
 {
     struct scene *scene = calloc(1, sizeof *scene);
 
-    scene_begin(scene, way);
+    begin(scene, way);
     check_ok_of(scene->label, world_open(&scene->world));
-    steps(scene, 200);
+    scene_steps(scene, 200);
     check_ok_of(scene->label, kiwi_wait_durable(scene->world.context));
     writes_end();
     for (uint32_t key = 0; key < LEDGER_KEYS; key += 2)
@@ -478,7 +438,7 @@ static void read_only_meanwhile(enum world_way way)
     mount_anew();
     check_ok_of(scene->label, world_open(&scene->world));
     ledger_check(&scene->ledger, scene->world.context, scene->label);
-    goes_on(scene);
+    scene_goes_on(scene, 60);
     scene_reopen(scene);
     check_ok_of(scene->label, world_close(&scene->world));
     world_end(&scene->world);
@@ -506,9 +466,9 @@ static void a_read_only_mount_is_told_verified_and_repaired(void **state)
     enum kiwi_status           status;
 
     (void)state;
-    scene_begin(scene, WORLD_MANAGED);
+    begin(scene, WORLD_MANAGED);
     check_ok(world_open(&scene->world));
-    steps(scene, 300);
+    scene_steps(scene, 300);
     check_ok(world_close(&scene->world));
     must(mount(NULL, mounted, NULL, MS_REMOUNT | MS_RDONLY, NULL), "remounting read-only");
     status = world_open(&scene->world);

@@ -12,64 +12,52 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/faults/ledger.h"
+#include "tests/faults/scene.h"
 #include "tests/support/check.h"
 
 static uint64_t seed_under_test;
-
-struct scene {
-    struct world  world;
-    struct ledger ledger;
-    off_t         tail_bytes;
-};
 
 static void tail_path(const struct scene *scene, uint32_t shard, char path[320])
 {
     snprintf(path, 320, "%s/shard-%02u/tail", scene->world.directory, shard);
 }
 
-static void scene_begin(struct scene *scene, enum world_way way)
+static void begin(struct scene *scene, enum world_way way)
 {
-    uint64_t chance = seed_under_test;
-
-    memset(scene, 0, sizeof *scene);
-    world_make(&scene->world, way, seed_under_test);
-    ledger_begin(&scene->ledger);
+    scene_begin(scene, way, seed_under_test);
     check_ok(world_open(&scene->world));
-    for (uint32_t i = 0; i < 200; i++)
-        ledger_step(&scene->ledger, scene->world.context, &chance, world_way_name(way));
+    scene_steps(scene, 200);
     check_ok(kiwi_wait_durable(scene->world.context));
 }
 
-static void tails_cut(struct scene *scene)
+/* Returns how long they were. */
+static off_t tails_cut(const struct scene *scene)
 {
     char        path[320];
-    struct stat info;
+    struct stat info = { 0 };
 
     for (uint32_t i = 0; i < scene->world.options.shard_count; i++) {
         tail_path(scene, i, path);
         assert_int_equal(stat(path, &info), 0);
-        scene->tail_bytes = info.st_size;
         assert_int_equal(truncate(path, 0), 0);
     }
+    return info.st_size;
 }
 
 /* As the next process would find it, had the file not been cut: full of zeros. */
-static void tails_lengthen(const struct scene *scene)
+static void tails_lengthen(const struct scene *scene, off_t bytes)
 {
     char path[320];
 
     for (uint32_t i = 0; i < scene->world.options.shard_count; i++) {
         tail_path(scene, i, path);
-        assert_int_equal(truncate(path, scene->tail_bytes), 0);
+        assert_int_equal(truncate(path, bytes), 0);
     }
 }
 
@@ -90,9 +78,10 @@ static void lose(enum world_way way, enum kiwi_durability mode)
     struct scene    *scene = calloc(1, sizeof *scene);
     const char      *label = world_way_name(way);
     enum kiwi_status status;
+    off_t            bytes;
 
-    scene_begin(scene, way);
-    tails_cut(scene);
+    begin(scene, way);
+    bytes = tails_cut(scene);
     for (uint32_t key = 0; key < LEDGER_KEYS; key++)
         ledger_put(&scene->ledger, scene->world.context, key, mode);
     if (scene->ledger.refused != LEDGER_KEYS)
@@ -105,7 +94,7 @@ static void lose(enum world_way way, enum kiwi_durability mode)
     if (status != KIWI_CORRUPT || strstr(kiwi_error_text(), "tail has 0 bytes") == NULL)
         fail_msg("%s: a tail cut short opens as %s: %s", label, kiwi_status_text(status),
                  kiwi_error_text());
-    tails_lengthen(scene);
+    tails_lengthen(scene, bytes);
     check_ok_of(label, world_open(&scene->world));
     ledger_check(&scene->ledger, scene->world.context, label);
     check_ok_of(label, world_close(&scene->world));
@@ -131,9 +120,10 @@ static void writes_that_wait_are_told_that_the_tail_is_gone(void **state)
     struct kiwi_op ops[COUNT], *pointers[COUNT], *done[COUNT];
     char           keys[COUNT][16];
     uint32_t       collected = 0, refused = 0;
+    off_t          bytes = 0;
 
     (void)state;
-    scene_begin(scene, WORLD_ATTACHED);
+    begin(scene, WORLD_ATTACHED);
     memset(ops, 0, sizeof ops);
     for (uint32_t i = 0; i < COUNT; i++) {
         snprintf(keys[i], sizeof keys[i], "waits-%02u", i);
@@ -143,7 +133,7 @@ static void writes_that_wait_are_told_that_the_tail_is_gone(void **state)
         ops[i].durability = KIWI_DURABLE;
         pointers[i] = &ops[i];
         if (i == COUNT / 2)
-            tails_cut(scene);
+            bytes = tails_cut(scene);
         check_ok(kiwi_submit(scene->world.context, &pointers[i], 1));
     }
     while (collected < COUNT) {
@@ -155,7 +145,7 @@ static void writes_that_wait_are_told_that_the_tail_is_gone(void **state)
     }
     assert_true(refused >= COUNT / 2);
     assert_int_not_equal(world_close(&scene->world), KIWI_OK);
-    tails_lengthen(scene);
+    tails_lengthen(scene, bytes);
     world_end(&scene->world);
     free(scene);
 }

@@ -459,12 +459,15 @@ static void progress_show(struct watch *watch, const char *part, uint64_t now_ns
                              });
 }
 
-/* Waits until all have reported, showing and sampling meanwhile; stops the phase when told to. */
+/* Waits until all have reported, showing and sampling meanwhile; stops the part when its time is
+ * over, the phase when told to. */
 static void watch_until(struct watch *watch, const uint32_t *counter, const char *part)
 {
     struct crew         *crew = watch->crew;
     struct phase_result *result = watch->result;
     const bool           is_measured = part[0] == 0;
+    const double         seconds_max = is_measured ? watch->options->seconds_max
+                                                   : watch->options->warm_seconds_max;
 
     while (!wait_for_some_time(crew, counter, WATCH_NS)) {
         uint64_t now_ns = clock_monotonic_ns();
@@ -473,10 +476,9 @@ static void watch_until(struct watch *watch, const uint32_t *counter, const char
             result->is_partial = true;
             atomic_store(&crew->state.is_stopping, true);
         }
-        if (is_measured && watch->options->seconds_max > 0
-            && (double)(now_ns - watch->start_ns) / 1e9 >= watch->options->seconds_max
+        if (seconds_max > 0 && (double)(now_ns - watch->start_ns) / 1e9 >= seconds_max
             && !atomic_load(&crew->state.is_stopping)) {
-            result->was_timed_out = true;
+            result->was_timed_out = is_measured;
             atomic_store(&crew->state.is_stopping, true);
         }
         if (is_measured && now_ns >= watch->next_row_ns) {
@@ -575,6 +577,8 @@ static void phase_measure(struct watch *watch, uint64_t warm_start_ns)
     struct stillness_watch *stillness;
 
     result->warm_seconds = (double)(clock_monotonic_ns() - warm_start_ns) / 1e9;
+    if (!result->is_partial && !atomic_load(&crew->state.has_failed))
+        atomic_store(&crew->state.is_stopping, false); /* only the time for warming up was over */
     for (uint32_t i = 0; i < crew->count; i++)
         recorder_clear(&crew->members[i].worker.recorder);
     skew_clear(&crew->skew);
@@ -625,7 +629,7 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
                           struct phase_result *result)
 {
     struct watch     watch = { .crew = crew, .options = options, .result = result };
-    uint64_t         start_ns = clock_monotonic_ns();
+    uint64_t         start_ns = clock_monotonic_ns(), done_before;
     enum kiwi_status status;
 
     watch.now = memory_allocate_zeroed(sizeof *watch.now);
@@ -640,7 +644,6 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
     result->operations_wanted = options->task.operations;
     result->target = options->task.target;
     result->is_poisson = options->task.is_poisson;
-    result->warm_operations = options->task.warm_operations;
     memset(&crew->state, 0, sizeof crew->state);
     crew->state.task = options->task;
     crew->warm_count = crew->done_count = 0;
@@ -650,8 +653,10 @@ enum kiwi_status crew_run(struct crew *crew, const struct run_options *options,
         watch_free(&watch);
         return status;
     }
+    done_before = operations_read(crew); /* what the phase before left */
     announce(crew, &crew->phase_seen, atomic_load(&crew->phase_seen) + 1);
     watch_until(&watch, &crew->warm_count, "warm-up");
+    result->warm_operations = operations_read(crew) - done_before;
     phase_measure(&watch, start_ns);
     skew_end(crew, result);
     if (atomic_load(&crew->state.has_failed)) {

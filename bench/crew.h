@@ -72,7 +72,8 @@ typedef void (*crew_progress)(void *context, const struct progress_state *state)
 
 struct run_options {
     struct task     task;
-    double          seconds_max;       /* 0: no limit */
+    double          seconds_max;       /* of the measured part; 0: no limit */
+    double          warm_seconds_max;  /* of the warm-up; 0: no limit */
     double          drain_seconds_max; /* 0: no draining */
     crew_progress   progress;          /* NULL: silent */
     void           *progress_context;

@@ -338,7 +338,7 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
         workload_sized(run, request != NULL ? step_operations(suite, request) : 0);
     struct chooser        chooser;
     enum kiwi_status      status;
-    double                limit = suite->options->seconds_max;
+    double                limit = suite->options->seconds_max, warm_limit;
 
     assert(suite->phase_count < SUITE_PHASE_COUNT_MAX);
     memset(phase, 0, sizeof *phase);
@@ -371,6 +371,7 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
         if (workload_inserts(&workload))
             TRY(acknowledged_open(workload.insert_start + workload.insert_count, &task.inserts));
     }
+    warm_limit = limit * suite->options->warm_share;
     phase_name(run, kind, request, phase->result.name, sizeof phase->result.name);
     if (kind == TASK_RUN && suite->options->trace_record != NULL)
         TRY(recording_open(suite, run, &task));
@@ -378,6 +379,7 @@ static enum kiwi_status phase_run(struct suite *suite, struct dataset *dataset,
         crew_run(dataset->crew,
                  &(struct run_options){ .task = task,
                                         .seconds_max = kind == TASK_RUN ? limit : 0,
+                                        .warm_seconds_max = kind == TASK_RUN ? warm_limit : 0,
                                         .drain_seconds_max =
                                             kind == TASK_VERIFY ? 0 : suite->options->drain_seconds,
                                         .progress = suite->progress,

@@ -505,6 +505,26 @@ static void interruption_and_time_limit_end_a_phase(void **state)
     fixture_close(&fixture);
 }
 
+static void a_warm_up_ends_with_its_time_and_then_all_is_measured(void **state)
+{
+    struct fixture     fixture;
+    struct run_options options;
+
+    (void)state;
+    fixture_open(&fixture, CLIENT_MANAGED, 2, FAULT_NONE);
+    load(&fixture);
+    options = run_of(&fixture, TASK_RUN, 3001);
+    options.task.warm_operations = UINT64_MAX / 4;
+    options.warm_seconds_max = 0.1;
+    run(&fixture, &options);
+    assert_int_equal(fixture.result->totals.operations, 3001);
+    assert_true(fixture.result->warm_operations > 0);
+    assert_true(fixture.result->warm_operations < UINT64_MAX / 4);
+    assert_false(fixture.result->was_timed_out);
+    assert_false(fixture.result->is_partial);
+    fixture_close(&fixture);
+}
+
 static void open_loop_keeps_both_clocks(void **state)
 {
     static const enum client_model models[] = { CLIENT_MANAGED, CLIENT_BLOCKING };
@@ -634,6 +654,7 @@ int main(void)
         cmocka_unit_test(lost_inserts_are_missing),
         cmocka_unit_test(full_disk_ends_the_phase_with_its_text),
         cmocka_unit_test(interruption_and_time_limit_end_a_phase),
+        cmocka_unit_test(a_warm_up_ends_with_its_time_and_then_all_is_measured),
         cmocka_unit_test(open_loop_keeps_both_clocks),
         cmocka_unit_test(a_slow_engine_is_blamed),
         cmocka_unit_test(the_driver_is_blamed_when_the_engine_does_nothing),

@@ -242,7 +242,7 @@ static int ab_options(struct ab *ab, int argc, char **argv)
         else if (id == 'h')
             return fputs(ab_help, stdout) < 0 ? BENCH_ENVIRONMENT : -1;
         else
-            return verb_usage("ab", "unknown option; see --help");
+            return verb_option_wrong("ab", options, id, argv);
     }
     ab->gate = (gate > 0 ? gate : ab->is_wall ? 5 : 3) / 100;
     if (split - optind != 2 || ab->workload_count == 0)

@@ -497,7 +497,7 @@ int verb_gate(int argc, char **argv)
             fputs(gate_help, stdout);
             return BENCH_DONE;
         } else {
-            return verb_usage("gate", "unknown option; see --help");
+            return verb_option_wrong("gate", options, id, argv);
         }
     }
     if (gate.directory == NULL && (gate.directory = mkdtemp(temporary)) == NULL) {

@@ -296,7 +296,7 @@ int verb_report(int argc, char **argv)
         else if (id == 'f')
             is_forced = true;
         else
-            return verb_usage("report", "report RESULT [OTHER] [-o FILE] [--force]");
+            return verb_option_wrong("report", options, id, argv);
     }
     if (argc - optind < 1 || argc - optind > 2)
         return verb_usage("report", "report RESULT [OTHER] [-o FILE] [--force]");

@@ -3,10 +3,12 @@
  */
 #include "bench/verb.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/base.h"
+#include "workloads/catalogue.h"
 
 static const struct bench_verb verbs[] = {
 #ifdef BENCH_HAS_KIWI
@@ -50,5 +52,25 @@ int verb_failed(const char *name)
 int verb_usage(const char *name, const char *text)
 {
     fprintf(stderr, "kiwidb bench %s: usage: %s\n", name, text);
+    return BENCH_USAGE;
+}
+
+int verb_option_wrong(const char *name, const struct option *options, int id, char **argv)
+{
+    const char *given = argv[optind - 1];
+    char        words[256] = "", word[48], nearest[96] = "";
+    size_t      used = 0;
+
+    given += strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
+    if (id == ':') {
+        fprintf(stderr, "kiwidb bench %s: --%s wants a value; see --help\n", name, word);
+        return BENCH_USAGE;
+    }
+    for (size_t i = 0; options[i].name != NULL && used < sizeof words; i++)
+        used += (size_t)snprintf(words + used, sizeof words - used, "%s%s", i == 0 ? "" : " ",
+                                 options[i].name);
+    fprintf(stderr, "kiwidb bench %s: unknown option '%s'%s; see --help\n", name, word,
+            word_suggest(words, word, nearest, sizeof nearest));
     return BENCH_USAGE;
 }

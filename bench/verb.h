@@ -13,6 +13,8 @@ enum bench_exit {
     BENCH_REGRESSION = 6,
 };
 
+struct option; /* <getopt.h> */
+
 struct bench_verb {
     const char *name;
     const char *help;                     /* one line: what it does */
@@ -26,6 +28,8 @@ const struct bench_verb *bench_verb_at(size_t index); /* NULL behind the last */
  * BENCH_USAGE when the failure was KIWI_INVALID. */
 int verb_failed(const char *name);
 int verb_usage(const char *name, const char *text);
+/* For what getopt_long did not take: names it, and the nearest of options. id: what it returned. */
+int verb_option_wrong(const char *name, const struct option *options, int id, char **argv);
 
 int verb_gate(int argc, char **argv);
 int verb_ab(int argc, char **argv);

@@ -296,7 +296,7 @@ static int request_parse(int argc, char **argv, struct request *request, bool *i
             *is_help = true;
             return BENCH_DONE;
         default:
-            return verb_usage("history", USAGE);
+            return verb_option_wrong("history", options, id, argv);
         }
     if (argc - optind > 1)
         return verb_usage("history", USAGE);

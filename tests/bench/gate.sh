@@ -27,6 +27,10 @@ grep -q 'allocations.*WORSE' "$folder/out"
 expect 6 --plant=sync
 grep -q 'syncs.*WORSE' "$folder/out"
 expect 2 --plant=nonsense
+expect 2 --plnt=sync
+grep -q "unknown option 'plnt'; did you mean 'plant'" "$folder/out"
+expect 2 --plant
+grep -q -- '--plant wants a value' "$folder/out"
 echo '{"schema": "another", "version": 1}' >"$folder/kept/baseline.json"
 expect 3
 echo '{"schema": ' >"$folder/kept/baseline.json"

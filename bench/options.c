@@ -46,7 +46,7 @@ static const struct flag flags[] = {
     { FLAG_OPS, "ops", "N", "operationcount of every workload" },
     { FLAG_VALUE_BYTES, "value-bytes", "SIZE", "one field of this length" },
     { 'p', "property", "NAME=VALUE", "sets a property, after all files" },
-    { FLAG_WARM_UP, "warm-up", "SHARE", "of operations, or of --seconds, before measuring (0.1)" },
+    { FLAG_WARM_UP, "warm-up", "SHARE", "operations or time before measuring (0.1 of them)" },
     { FLAG_DRAIN, "drain", "TIME", "longest wait for background work (60s)" },
     { FLAG_SECONDS, "seconds", "TIME", "ends each phase after this time (ladder: 5s)" },
     { FLAG_RATE, "rate", "N", "open loop: operations a second over all threads" },

@@ -105,9 +105,9 @@ else
 import json, sys
 document = json.load(open(sys.argv[1]))
 cap = document["memory_cap"]
-assert cap["is_enforced"] and cap["memory_bytes"] == 32 << 20 and cap["allowance_bytes"] == 33 << 20, cap
+assert cap["is_enforced"] and cap["memory_bytes"] == 32 << 20 and cap["allowance_bytes"] == 49 << 20, cap
 for engine in document["engines"]:
-    assert 0 < engine["group_peak_bytes"] <= 65 << 20, engine
+    assert 0 < engine["group_peak_bytes"] <= 81 << 20, engine
 EOF
 fi
 

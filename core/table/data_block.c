@@ -407,7 +407,7 @@ static uint8_t *heads_write(const struct data_builder *builder, uint8_t *column)
 
     for (uint32_t i = 0; i < builder->measure.count; i++) {
         const struct data_record *slot = &builder->slots[i];
-        uint8_t  bytes[sizeof(uint32_t)];
+        uint8_t  bytes[KEY_COPY_SLACK]; /* as much as the compiler sees key_copy reach */
         uint32_t size = slot->key_size - prefix < 4u ? slot->key_size - prefix : 4u;
         uint32_t head;
         if (LIKELY(size == 4 && prefix >= slot->left_out)) {

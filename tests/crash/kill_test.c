@@ -149,7 +149,7 @@ static void *submitter_run(void *argument)
     struct kiwi_op      *done[DEPTH];
 
     must(kiwi_context_open(writer->db, DEPTH, &context), "context");
-    if (way_under_test == WORLD_ATTACHED) /* this thread polls: it does the background work of all */
+    if (way_under_test == WORLD_ATTACHED) /* polls: does the background work of all */
         must(kiwi_attach(context, UINT64_MAX >> (64 - kiwi_shard_count(writer->db))), "attach");
     for (uint32_t i = 0; i < DEPTH; i++)
         slot_start(writer, context, &slots[i], i);

@@ -614,6 +614,8 @@ static void a_log_that_vanished_with_everything_in_it_is_told(void **state)
 
 static void exchanged_files_are_told(void **state)
 {
+    const uint32_t few = 5 - sweep_of(4, 1); /* each fourth pair under a sanitizer */
+
     (void)state;
     for (uint32_t i = 0; i < scene.image.count; i++) {
         for (uint32_t k = i + 1; k < scene.image.count; k++) {
@@ -621,6 +623,8 @@ static void exchanged_files_are_told(void **state)
             bool both_tables = is_kind(one, "t-") && is_kind(other, "t-");
 
             if (!both_tables && strcmp(name_of(one->path), name_of(other->path)) != 0)
+                continue;
+            if ((i + k) % few != 0)
                 continue;
             damage_begin("exchanged with another is", one->path, other->path);
             file_swap(scene.world.directory, one->path, other->path);

@@ -595,8 +595,8 @@ static enum job_state job_advance(struct job *job, uint64_t budget_bytes)
 {
     enum slice_end verdict = SLICE_ENDED;
 
-    if (job->is_done)
-        return JOB_DONE;
+    if (job->is_done) /* what was read ahead and is not needed may still be on its way */
+        return job->io_outstanding > 0 ? JOB_WAITING : JOB_DONE;
     if (job->is_cancelled && job->status == KIWI_OK)
         job_fail(job, FAIL(KIWI_CLOSED, "the job was cancelled"));
     outputs_pump(job);

@@ -604,6 +604,26 @@ static void flipped_bits_are_never_merged(void **state)
     assert_true(done > 0);
 }
 
+/* Goal: a job that needs no more of its inputs waits for what it has read ahead of them. Method:
+ * requests that are stuck while others pass them, and merges that end before their inputs do. */
+static void reads_that_come_late_hold_up_the_end_of_a_job(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= sweep_of(12, 4); seed++) {
+        struct harness_options    options = small(seed);
+        struct simulation        *simulation = simulated(seed, &options);
+        struct simulation_options late = { .seed = seed, .stuck_request_per_million = 100000 };
+
+        simulation_set(simulation, &late);
+        options.key_count = 2000;
+        options.table_bytes = 300000;
+        options.value_bytes_max = 3000;
+        options.checks_nothing = true;
+        history_run(&options, 20);
+        simulation_close(simulation);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +643,7 @@ int main(void)
         cmocka_unit_test(an_error_of_any_single_operation_does_no_harm),
         cmocka_unit_test(a_full_disk_fails_a_flush_and_room_lets_it_pass),
         cmocka_unit_test(flipped_bits_are_never_merged),
+        cmocka_unit_test(reads_that_come_late_hold_up_the_end_of_a_job),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

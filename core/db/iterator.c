@@ -116,7 +116,7 @@ static void scan_start(struct kiwi_iterator *iterator, struct scan *scan)
     scan->is_backward = iterator->is_backward;
     scan->status = KIWI_OK;
     iterator->missing++;
-    shard_run_here(scan->shard, &scan->task, scan->context);
+    shard_run(scan->shard, &scan->task, scan->context);
 }
 
 static uint32_t root(uint32_t number)

@@ -199,7 +199,6 @@ void commit_stop(struct shard *shard)
 
 void commit_group_done(struct shard *shard, struct log_write *write, struct context *executor)
 {
-
     assert(write->is_busy);
     wal_group_done(shard->wal, write->group);
     write->is_busy = false;

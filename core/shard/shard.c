@@ -10,7 +10,6 @@
 #include "io/thread.h"
 
 #define ENTER_SPINS       200u
-#define HERE_SPINS        100u /* some microseconds */
 #define ENTRIES_UNLIMITED (UINT64_MAX / 2)
 /* Bits per key: above the last level a filter saves a read for most absent keys, and costs little
  * as little lies there. */
@@ -124,19 +123,6 @@ void shard_leave(struct shard *shard, struct context *executor)
         if (LIKELY(mailbox_is_empty(&shard->inbox)) || !token_try(&shard->token))
             return;
     }
-}
-
-void shard_run_here(struct shard *shard, struct task *task, struct context *executor)
-{
-    for (uint32_t spins = 0; spins < HERE_SPINS; spins++) {
-        if (LIKELY(token_try(&shard->token))) {
-            shard_task_run(shard, task, executor);
-            shard_leave(shard, executor);
-            return;
-        }
-        spin_pause();
-    }
-    shard_run(shard, task, executor);
 }
 
 void shard_run(struct shard *shard, struct task *task, struct context *executor)

@@ -264,9 +264,6 @@ void shard_free(struct shard *shard); /* without sealing: recovery failed, or a 
 /* Runs task inside the shard: at once when the token is free, else by whoever holds it. executor:
  * the calling context, or NULL when the caller has none. */
 void shard_run(struct shard *shard, struct task *task, struct context *executor);
-/* The same for a task of several microseconds: waits that long for the token first, as handing the
- * task over and waiting for it takes far more (50 us when this thread has to be woken). */
-void shard_run_here(struct shard *shard, struct task *task, struct context *executor);
 /* Enters, waiting (spinning, then yielding) while somebody else is inside. */
 void shard_enter(struct shard *shard);
 bool shard_try_enter(struct shard *shard);

@@ -32,6 +32,8 @@ static const char *cause_of(int error)
         return "simulated stop";
     if (error == FAILURE_PAST_END)
         return "past the end of the file";
+    if (error == FAILURE_SHORT)
+        return "written in part only, also when repeated (a limit on the size of files?)";
     text = strerrordesc_np(error);
     return text != NULL ? text : "unknown error";
 }

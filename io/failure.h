@@ -2,7 +2,7 @@
  * failure.h: the one place where errno becomes enum kiwi_status.
  *
  * ENOSPC and EDQUOT are KIWI_FULL, ENOMEM is KIWI_NO_MEMORY, ENOENT is KIWI_NOT_FOUND, everything
- * else is KIWI_IO. Two codes beyond errno travel the same way.
+ * else is KIWI_IO. Three codes beyond errno travel the same way.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 enum io_failure_code {
     FAILURE_PAST_END = 4096, /* fewer bytes in the file than were asked for: KIWI_CORRUPT */
     FAILURE_STOPPED,         /* the simulated machine has stopped: KIWI_IO */
+    FAILURE_SHORT,           /* a write that ends early however often it is repeated: KIWI_IO */
 };
 
 /* what: "open", "rename"; the text becomes "open /path: No such file or directory". */

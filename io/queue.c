@@ -208,7 +208,7 @@ bool request_advance(struct io_request *request, uint32_t bytes, int *error)
     if (state->bytes_done == request->bytes)
         return true;
     if (bytes == 0) {
-        *error = request->verb == IO_READ ? FAILURE_PAST_END : EIO;
+        *error = request->verb == IO_READ ? FAILURE_PAST_END : FAILURE_SHORT;
         return false;
     }
     if ((request->file->flags & IO_DIRECT) != 0) {
@@ -224,7 +224,7 @@ bool request_advance(struct io_request *request, uint32_t bytes, int *error)
             return false;
         }
         if (whole != state->bytes_done && ++state->retry_count > 100) {
-            *error = EIO;
+            *error = request->verb == IO_READ ? EIO : FAILURE_SHORT;
             return false;
         }
         state->bytes_done = whole;

@@ -210,8 +210,10 @@ static enum kiwi_status directory_open(struct kiwi_db *db, const struct kiwi_opt
 {
     char path[4096];
 
-    if (options->create)
+    if (options->create) {
         TRY(io_directory_create(db->io, db->directory));
+        TRY(identity_place_check(db));
+    }
     snprintf(path, sizeof path, "%.4000s/LOCK", db->directory);
     if (!options->create)
         TRY(identity_exists(db));

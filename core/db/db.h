@@ -81,6 +81,9 @@ void options_derive(struct kiwi_options *options, uint32_t shard_count);
 /* ---- identity.c ---- */
 /* KIWI_NOT_FOUND with a clear text when the directory holds no database. */
 MUST_USE enum kiwi_status identity_exists(struct kiwi_db *db);
+/* KIWI_INVALID: the directory holds no database but other files, which one may not be put among;
+ * nothing was written. */
+MUST_USE enum kiwi_status identity_place_check(struct kiwi_db *db);
 /* Reads or creates the file that says what the directory is. */
 MUST_USE enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *options);
 /* IDENTITY, at path, is not there. It is durable before the first shard is made, so shards without

@@ -131,6 +131,45 @@ enum kiwi_status identity_absence_check(struct kiwi_db *db, const char *path)
     return FAIL(KIWI_CORRUPT, "%s is missing, and there are shards beside it", path);
 }
 
+/* What is in a directory that is to become a database, or is one. */
+struct place {
+    bool has_identity;
+    char other[64]; /* the first name that is not ours; empty: none */
+};
+
+/* Beside a database's own: the configuration, what file systems and other programs hide. */
+static bool is_no_hindrance(const char *name)
+{
+    static const char *const names[] = { "LOCK", "IDENTITY.new", "config.json", "lost+found" };
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return name[0] == '.' || strncmp(name, "shard-", 6) == 0;
+}
+
+static enum kiwi_status place_look(void *context, const char *name)
+{
+    struct place *place = context;
+
+    if (strcmp(name, "IDENTITY") == 0)
+        place->has_identity = true;
+    else if (place->other[0] == 0 && !is_no_hindrance(name))
+        snprintf(place->other, sizeof place->other, "%s", name);
+    return KIWI_OK;
+}
+
+enum kiwi_status identity_place_check(struct kiwi_db *db)
+{
+    struct place place = { 0 };
+
+    TRY(io_directory_list(db->io, db->directory, place_look, &place));
+    if (place.has_identity || place.other[0] == 0)
+        return KIWI_OK;
+    return FAIL(KIWI_INVALID, "%s holds %s and no database; a new one takes an empty directory",
+                db->directory, place.other);
+}
+
 static enum kiwi_status identity_create(struct kiwi_db *db, const struct kiwi_options *options,
                                         const char *path, struct identity *identity)
 {

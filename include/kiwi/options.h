@@ -50,7 +50,8 @@ struct kiwi_options {
     enum kiwi_durability durability;    /* default of writes that do not say; KIWI_DURABLE */
     enum kiwi_drive      drive;
     enum kiwi_io_backend io_backend;
-    bool                 create;        /* make the database when the directory holds none */
+    bool                 create;        /* make one where there is none, in an empty directory
+                                         * (names with a dot and lost+found do not count) */
     bool                 must_be_new;   /* refuse a directory that already holds one */
     bool                 read_verify;   /* check block checksums after each device read; true */
 

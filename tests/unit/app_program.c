@@ -375,6 +375,22 @@ static void a_database_works_with_every_key_at_its_least_and_most(void **state)
     json_decref(document);
 }
 
+static void no_database_is_made_among_other_files(void **state)
+{
+    (void)state;
+    assert_int_equal(system("mkdir -p foreign/.hidden foreign/lost+found"), 0);
+    assert_int_equal(system("echo mine >foreign/notes.txt"), 0);
+    expect("put --create -d foreign k v", 2);
+    read_all("err");
+    assert_non_null(strstr(output, "notes.txt"));
+    assert_int_equal(system("test \"$(echo $(ls -A foreign))\" = '.hidden lost+found notes.txt'"),
+                     0);
+    assert_int_equal(unlink("foreign/notes.txt"), 0);
+    expect("put --create -d foreign k v", 0);
+    assert_int_equal(system("echo mine >foreign/notes.txt"), 0);
+    expect("put --create -d foreign k v", 0); /* there is a database now */
+}
+
 static void stat_and_version_speak_json(void **state)
 {
     json_t *document;
@@ -544,9 +560,10 @@ static void more_tables_than_the_soft_limit_of_files_are_no_trouble(void **state
 static void a_limited_file_size_is_told_and_ends_nothing_else(void **state)
 {
     (void)state;
-    assert_int_equal(system("for size in 8 104 4000; do rm -rf small; (ulimit -f $size; "
+    assert_int_equal(system("for size in 8 9 104 105 4000 4001; do rm -rf small; (ulimit -f $size; "
                             KIWIDB " put --create -d small key value >out 2>&1); code=$?;"
-                            " test $code -eq 3 && grep -q 'small/.*File too large' out || exit 1;"
+                            " test $code -eq 3 && grep -Eq 'small/.*(File too large|size of files)'"
+                            " out || exit 1;"
                             " done"),
                      0);
     expect("put --create -d small key value", 0);
@@ -569,6 +586,7 @@ int main(void)
         cmocka_unit_test(a_flag_wins_over_a_variable_over_the_file_over_the_default),
         cmocka_unit_test(a_misspelt_variable_is_named_with_what_was_meant),
         cmocka_unit_test(a_database_works_with_every_key_at_its_least_and_most),
+        cmocka_unit_test(no_database_is_made_among_other_files),
         cmocka_unit_test(stat_and_version_speak_json),
         cmocka_unit_test(verify_tells_damage_by_file_and_keys),
         cmocka_unit_test(bench_runs_on_the_engine_and_checks_itself),

@@ -3,8 +3,9 @@
  *
  * Three arms: base, the base copied under another name (the canary), candidate. Every sample is a
  * fresh process on a fresh data set; the order inside each triple is random, and so is the size of
- * the environment (Mytkowicz et al. 2009). The canary shows what the machine does by itself. A
- * slower verdict is measured a second time before it counts.
+ * the environment (Mytkowicz et al. 2009). The canary shows what the machine does by itself, and is
+ * a second base: the candidate must be slower than both. A slower verdict is measured a second time
+ * before it counts.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,8 @@
 #include "bench/verb.h"
 #include "core/base/memory.h"
 
+#define WORK_SHORT_SECONDS 0.2 /* half a second is asked for; less than this is told */
+
 enum arm { ARM_BASE = 0, ARM_CANARY, ARM_CANDIDATE, ARM_COUNT };
 
 struct ab {
@@ -36,6 +39,8 @@ struct ab {
     bool        is_wall;          /* the primary clock; else CPU time */
     double      planted;          /* percent; only the tests of this command ask for it */
     uint64_t    random_state;
+    double      work_seconds;     /* of all samples by the primary clock */
+    uint32_t    sample_count;
 };
 
 static uint64_t random_next(struct ab *ab)
@@ -47,8 +52,7 @@ static uint64_t random_next(struct ab *ab)
 }
 
 /* Time per operation over all phases but the load, from what the program says of itself. */
-static enum kiwi_status sample_read(const struct ab *ab, const char *output, size_t bytes,
-                                    double *out)
+static enum kiwi_status sample_read(struct ab *ab, const char *output, size_t bytes, double *out)
 {
     json_error_t error;
     json_t      *document = json_loadb(output, bytes, 0, &error), *phase;
@@ -71,6 +75,8 @@ static enum kiwi_status sample_read(const struct ab *ab, const char *output, siz
     json_decref(document);
     if (!(operations > 0 && seconds > 0))
         return FAIL(KIWI_IO, "a sample printed no run of a workload");
+    ab->work_seconds += seconds;
+    ab->sample_count++;
     *out = seconds / operations;
     return KIWI_OK;
 }
@@ -145,6 +151,15 @@ static void judgement_print(const struct ab *ab, const struct ab_judgement *judg
     fflush(stdout);
 }
 
+static void work_judge(const struct ab *ab)
+{
+    double seconds = ab->work_seconds / ab->sample_count;
+
+    if (seconds < WORK_SHORT_SECONDS)
+        printf("note      a sample's work takes %.2f s; in 0.5 s and more (a higher --ops) chance "
+               "weighs less\n", seconds);
+}
+
 /* One session: up to 40 triples, fewer when an earlier look decides. */
 static enum kiwi_status session_run(struct ab *ab, struct ab_judgement *judgement)
 {
@@ -162,6 +177,8 @@ static enum kiwi_status session_run(struct ab *ab, struct ab_judgement *judgemen
         }
         *judgement = ab_judge(candidate, canary, look, log1p(ab->gate));
         judgement_print(ab, judgement, done);
+        if (done == ab->sample_count / ARM_COUNT && look == 0)
+            work_judge(ab);
     }
     return KIWI_OK;
 }
@@ -213,7 +230,8 @@ static const char ab_help[] =
     "ARGUMENTS are those of `kiwidb bench`, for every sample; 0.5 s of work is enough.\n\n"
     "  --gate PERCENT     slower from here on (3; with --wall 5)\n"
     "  --wall             wall time, for workloads that wait for the device; else CPU time\n\n"
-    "Verdicts: pass, slower (measured twice), unstable (the canary moved), undecided.\n"
+    "Verdicts: pass, slower (than base and canary, measured twice), unstable (the canary\n"
+    "moved by more than half the gate), undecided.\n"
     "Exit 0, or 6 when slower was confirmed.\n";
 
 static int ab_options(struct ab *ab, int argc, char **argv)

@@ -77,19 +77,27 @@ uint32_t ab_look_pairs(uint32_t look)
     return looks[look].pairs;
 }
 
+/* Both controls run the same program, so their mean says more of it than one does: the variance of
+ * a difference is 1.5 of a sample's instead of 2. */
 struct ab_judgement ab_judge(const double *candidate, const double *canary, uint32_t look,
                              double gate)
 {
     const size_t        count = ab_look_pairs(look);
-    struct ab_judgement judgement = { .candidate = shift_of(candidate, count),
-                                      .canary = shift_of(canary, count) };
+    double              differences[STATISTICS_COUNT_MAX], from_canary[STATISTICS_COUNT_MAX];
+    struct ab_judgement judgement = { .canary = shift_of(canary, count) };
     const struct shift *shift = &judgement.candidate;
     bool                is_unsteady = fabs(judgement.canary.middle) > gate / 2;
 
+    for (size_t i = 0; i < count; i++) {
+        differences[i] = candidate[i] - canary[i] / 2;
+        from_canary[i] = candidate[i] - canary[i];
+    }
+    judgement.candidate = shift_of(differences, count);
     /* A true change of the gate plus half the interval has its lower end above the gate. */
     judgement.smallest = gate + (shift->high - shift->low) / 2;
-    if (shift->p_greater < looks[look].alpha && shift->middle > gate)
-        judgement.verdict = is_unsteady ? AB_UNSTABLE : AB_SLOWER;
+    if (shift->p_greater < looks[look].alpha && shift_of(candidate, count).middle > gate
+        && shift_of(from_canary, count).middle > gate)
+        judgement.verdict = AB_SLOWER;
     else if (shift->high < gate)
         judgement.verdict = is_unsteady ? AB_UNSTABLE : AB_PASS;
     else if (look + 1 == AB_LOOK_COUNT)

@@ -29,12 +29,15 @@ uint32_t ab_look_pairs(uint32_t look);
 
 struct ab_judgement {
     enum ab_verdict verdict;
-    struct shift    candidate, canary;   /* of log ratios against the base */
+    struct shift    candidate;           /* of log ratios to the mean of base and canary */
+    struct shift    canary;              /* of log ratios to the base */
     double          smallest;            /* the smallest log ratio the run would have found */
 };
 
-/* differences: log ratios of candidate to base and of canary to base, ab_look_pairs(look) each.
- * gate: the log ratio from which on slower matters. */
+/* candidate, canary: log ratios to the base, ab_look_pairs(look) each; the canary is the base once
+ * more. gate: the log ratio from which on slower matters. A candidate is slower when it is so than
+ * both, by more than the gate; then a canary that moved changes nothing. Where it is not, a canary
+ * further than half the gate from the base makes the machine unstable instead of the verdict. */
 struct ab_judgement ab_judge(const double *candidate, const double *canary, uint32_t look,
                              double gate);
 

@@ -180,8 +180,17 @@ const char *versus_row_name(uint32_t row, char *text, size_t bytes)
 }
 
 #define NAME_WIDTH  24
-#define FIRST_WIDTH 10
+#define FIRST_WIDTH 11 /* the longest name, and a blank */
 #define RATIO_WIDTH 21
+
+/* Within RATIO_WIDTH up to a factor of 99,999. */
+static void spread_text(const struct shift *ratio, char *text, size_t bytes)
+{
+    int places = ratio->high < 100 ? 2 : 0;
+
+    snprintf(text, bytes, "%.*fx %.*f-%.*f", places, ratio->middle, places, ratio->low, places,
+             ratio->high);
+}
 
 static void rate_row_print(FILE *stream, const struct versus *versus, uint32_t phase)
 {
@@ -197,7 +206,7 @@ static void rate_row_print(FILE *stream, const struct versus *versus, uint32_t p
         if (i == 0)
             continue;
         if (versus_ratio(versus, phase, i, &ratio))
-            snprintf(spread, sizeof spread, "%.2fx %.2f-%.2f", ratio.middle, ratio.low, ratio.high);
+            spread_text(&ratio, spread, sizeof spread);
         fprintf(stream, "%*s", RATIO_WIDTH, spread);
     }
     fputc('\n', stream);
@@ -256,9 +265,10 @@ static void sizes_print(FILE *stream, const struct versus *versus, const char *n
 {
     fprintf(stream, "%-*s", NAME_WIDTH, name);
     for (uint32_t i = 0; i < versus->engine_count; i++) {
-        char text[32];
+        char text[32] = "-"; /* of an engine that was left out */
 
-        bytes_text((uint64_t)versus_size(versus, size, i), text, sizeof text);
+        if (versus_size(versus, size, i) > 0)
+            bytes_text((uint64_t)versus_size(versus, size, i), text, sizeof text);
         fprintf(stream, "%*s%*s", FIRST_WIDTH, text,
                 i + 1 < versus->engine_count && i > 0 ? RATIO_WIDTH : 0, "");
     }

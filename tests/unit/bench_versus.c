@@ -194,6 +194,24 @@ static void the_table_names_rows_that_the_first_does_not_win(void **state)
     json_decref(phases);
 }
 
+static void large_ratios_keep_to_their_column(void **state)
+{
+    struct versus *versus = *state;
+    char          *text = NULL;
+    size_t         bytes;
+    FILE          *file = open_memstream(&text, &bytes);
+
+    assert_int_equal(versus_engines_parse("null", versus), KIWI_OK); /* one that has no block */
+    for (uint32_t round = 0; round < 3; round++) {
+        assert_int_equal(block_add(versus, round, 0, 77500 + 100 * round, 1), KIWI_OK);
+        assert_int_equal(block_add(versus, round, 1, 522, 1), KIWI_OK);
+    }
+    versus_print(file, versus);
+    fclose(file);
+    assert_non_null(strstr(text, "  149x 148-149          -"));
+    free(text);
+}
+
 static void engines_are_named_once_known_and_few(void **state)
 {
     struct versus *versus = *state;
@@ -220,6 +238,7 @@ int main(void)
         TEST(blocks_of_other_operations_or_durability_are_refused),
         TEST(a_phase_that_was_cut_short_does_not_count),
         TEST(the_table_names_rows_that_the_first_does_not_win),
+        TEST(large_ratios_keep_to_their_column),
         TEST(engines_are_named_once_known_and_few),
     };
 

@@ -204,6 +204,7 @@ bool memory_lend(struct shard *shard)
     uint64_t total = memory_of_shard(&shard->options);
     uint64_t target = memory_cache_bytes(&shard->options);
     uint64_t rest = memtable_pool_rest_bytes(shard->pool);
+    uint64_t spare = rest - min_u64(rest, memtable);
     uint64_t taken = memtable_pool_bytes(shard->pool) + memory_tail_bytes(&shard->options)
                    + memory_of_buffers(&shard->options);
     bool     lends = false;
@@ -211,9 +212,9 @@ bool memory_lend(struct shard *shard)
     /* One memtable's worth stays at rest: the active one grows into it. */
     taken += memtable - min_u64(memtable, rest);
     if (shard->is_quiet && cache_is_full(shard->cache)) {
-        lends = rest >= memtable + LEND_TRIM_BYTES;
+        lends = spare >= max_u64(LEND_STEP_BYTES, memory_chunk_bytes(&shard->options));
         if (lends)
-            taken -= memtable_pool_trim(shard->pool, LEND_TRIM_BYTES);
+            taken -= memtable_pool_trim(shard->pool, min_u64(spare, LEND_TRIM_BYTES));
         target = max_u64(target, total - min_u64(taken, total));
     } else if (shard->is_quiet) {
         target = max_u64(target, min_u64(shard->cache_budget, total - min_u64(taken, total)));

@@ -4,9 +4,7 @@
 #   report.sh PROGRAM WORKLOADS
 set -euo pipefail
 program=$1 workloads=$2
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+source "$(dirname "$0")/expect.sh"
 run() {
     "$program" bench "$workloads/workloada" --records 20k --ops 60k --threads 1 --shards 1 \
         --io-backend posix --durability memory --memory 32MiB --dir data --no-probe -q "$@" >out
@@ -16,16 +14,6 @@ results=r1 a=$(run --results r1)
 results=r2 b=$(run --results r2)
 results=r3 c=$(run --results r3 --seed 7)
 results=r4 ladder=$(run --results r4 --ladder --slo p50=10s,max=20s --seconds 20ms)
-refused() {
-    local wanted=$1 text=$2 code=0
-    shift 2
-    "$program" bench "$@" >refused 2>&1 || code=$?
-    if [ "$code" -ne "$wanted" ] || ! grep -q -- "$text" refused; then
-        cat refused
-        echo "$*: exit $code, expected $wanted and '$text'"
-        exit 1
-    fi
-}
 test -s "$a/report.html"
 "$program" bench report "$a" "$b" -o both.html >/dev/null
 "$program" bench compare "$a" "$b" >/dev/null
@@ -39,18 +27,18 @@ grep -q '<circle' "$ladder/report.html" || { echo "a curve without points"; exit
 grep -q '<h2>Ladder of workloada' "$ladder/report.html" || { echo "no table of steps"; exit 1; }
 "$program" bench report "$ladder" "$ladder" -o ladders.html >/dev/null
 grep -q 'p99.9 (other)' ladders.html || { echo "no second curve"; exit 1; }
-refused 3 'stream_digest' compare "$a" "$c"
+expect 3 'stream_digest' compare "$a" "$c"
 "$program" bench compare "$a" "$c" --force >/dev/null
-refused 3 'No such file' report nowhere
-refused 2 'usage' report
+expect 3 'No such file' report nowhere
+expect 2 'usage' report
 cp -r "$a" cut && head -c 2000 "$a/run.json" >cut/run.json
-refused 3 'cut/run.json line' report cut
+expect 3 'cut/run.json line' report cut
 cp -r "$a" other && sed -i 's/"kiwi.bench.run"/"foreign"/' other/run.json
-refused 3 "its schema is 'foreign'" report other
+expect 3 "its schema is 'foreign'" report other
 cp -r "$a" hlog && sed -i '$ s/HISTF.*/HISTF/' hlog/latency.hlog
-refused 3 'latency.hlog line' report hlog
+expect 3 'latency.hlog line' report hlog
 cp -r "$a" series && sed -i '$ s/,[^,]*$//' series/series.csv
-refused 3 'series.csv line' report series
+expect 3 'series.csv line' report series
 # A phase that ends just behind a full second has that second twice.
 cp -r "$a" twice && tail -n 1 "$a/series.csv" >>twice/series.csv
 "$program" bench report twice >/dev/null

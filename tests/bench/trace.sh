@@ -4,22 +4,8 @@
 #   trace.sh PROGRAM WORKLOADS
 set -euo pipefail
 program=$1 workloads=$2
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+source "$(dirname "$0")/expect.sh"
 small=(--io-backend posix --memory 32MiB --durability memory --drain 1s --dir data --no-probe --quiet)
-failed() {
-    cat out error
-    echo "$*"
-    exit 1
-}
-expect() {
-    local wanted=$1 text=$2 code=0
-    shift 2
-    "$program" bench "$@" >out 2>error || code=$?
-    [ "$code" -eq "$wanted" ] || failed "$*: exit $code, expected $wanted"
-    grep -q -- "$text" out error || failed "$*: no '$text'"
-}
 # The operations of a result's last phase by kind, its name and its digest.
 counts() {
     python3 - "$1"/*/run.json "$2" <<'EOF'

@@ -4,26 +4,12 @@
 #   versus.sh PROGRAM WORKLOADS SCHEMA
 set -euo pipefail
 program=$1 workloads=$2 schema=$3
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+source "$(dirname "$0")/expect.sh"
 small=(--records 2k --ops 2k --value-bytes 100 --threads 1 --io-backend posix --memory 32MiB
        --durability memory --drain 1s --dir data --no-probe)
-failed() {
-    cat out error whole skips 2>/dev/null || true
-    echo "$*"
-    exit 1
-}
-expect() {
-    local wanted=$1 text=$2 code=0
-    shift 2
-    "$program" bench versus "$@" >out 2>error || code=$?
-    [ "$code" -eq "$wanted" ] || failed "versus $*: exit $code, expected $wanted"
-    grep -q -- "$text" out error || failed "versus $*: no '$text'"
-}
 
 # Everything that is installed, without naming it: what is not there is skipped.
-expect 0 '^load ' --rounds 2 --results all "${small[@]}" "$workloads/workloada"
+expect 0 '^load ' versus --rounds 2 --results all "${small[@]}" "$workloads/workloada"
 run=$(ls -d all/*)
 [ -s "$run/report.html" ] && [ -s "$run/versus.json" ] || failed "no report in $run"
 grep -q '<table id="versus"' "$run/report.html" || failed "no table in the report"
@@ -33,7 +19,7 @@ mv error skips
 for engine in rocksdb leveldb lmdb wiredtiger; do
     if grep -q "^kiwidb bench versus: $engine is not in this build.*skipped" skips; then
         echo "skipped: $engine is not in this build"
-        expect 2 "engine '$engine' is not in this build" --engines "kiwi,$engine" --results none \
+        expect 2 "engine '$engine' is not in this build" versus --engines "kiwi,$engine" --results none \
             "${small[@]}" "$workloads/workloada"
     else
         grep -q "^$engine  " whole || failed "no settings of $engine"
@@ -44,11 +30,11 @@ for engine in rocksdb leveldb lmdb wiredtiger; do
 done
 grep -q '^kiwi  ' whole && grep -q 'READ p99' whole || failed "no table"
 
-expect 2 'ladder is for one engine' --ladder --slo p99=1ms --engines kiwi,null --results none \
+expect 2 'ladder is for one engine' versus --ladder --slo p99=1ms --engines kiwi,null --results none \
     "$workloads/workloada"
 
 # Named engines, the same twice, as one document; the driver's own engine among them.
-expect 0 '"kiwi.bench.versus"' --engines=kiwi,null,null --rounds=1 --results named --json --client blocking \
+expect 0 '"kiwi.bench.versus"' versus --engines=kiwi,null,null --rounds=1 --results named --json --client blocking \
     "${small[@]}" "$workloads/workloadc"
 python3 - out "$schema" <<'EOF' || failed "versus.json is not as its schema says"
 import json, sys
@@ -88,9 +74,9 @@ assert kiwi["p99_ns"]["READ"]["median"] > 0
 EOF
 
 # Memory limited by a control group, where that is permitted: said in table, document and page.
-expect 0 'nothing enforced it: --memory-cap off' --memory-cap off --engines kiwi --rounds 1 --results free \
+expect 0 'nothing enforced it: --memory-cap off' versus --memory-cap off --engines kiwi --rounds 1 --results free \
     "${small[@]}" "$workloads/workloadc"
-expect 2 "none of auto, on, off" --memory-cap of --engines kiwi "${small[@]}" "$workloads/workloadc"
+expect 2 "none of auto, on, off" versus --memory-cap of --engines kiwi "${small[@]}" "$workloads/workloadc"
 code=0
 "$program" bench versus --memory-cap on --engines kiwi,null --rounds 1 --results capped "${small[@]}" \
     "$workloads/workloadc" >out 2>error || code=$?
@@ -111,14 +97,14 @@ for engine in document["engines"]:
 EOF
 fi
 
-expect 2 "did you mean 'kiwi'" --engines kiwy,null "${small[@]}" "$workloads/workloada"
-expect 2 'an empty name' --engines kiwi, "${small[@]}" "$workloads/workloada"
-expect 2 'write --engines' --engine kiwi "${small[@]}" "$workloads/workloada"
-expect 2 'from 1 to 64' --rounds 65 "${small[@]}" "$workloads/workloada"
-expect 2 "did you mean '--memory'" --memry 1GiB "$workloads/workloada"
-expect 2 'no workload file' --engines null
+expect 2 "did you mean 'kiwi'" versus --engines kiwy,null "${small[@]}" "$workloads/workloada"
+expect 2 'an empty name' versus --engines kiwi, "${small[@]}" "$workloads/workloada"
+expect 2 'write --engines' versus --engine kiwi "${small[@]}" "$workloads/workloada"
+expect 2 'from 1 to 64' versus --rounds 65 "${small[@]}" "$workloads/workloada"
+expect 2 "did you mean '--memory'" versus --memry 1GiB "$workloads/workloada"
+expect 2 'no workload file' versus --engines null
 mkdir taken && touch taken/something
-expect 3 'choose another --dir' --engines null "${small[@]}" --dir taken "$workloads/workloada"
+expect 3 'choose another --dir' versus --engines null "${small[@]}" --dir taken "$workloads/workloada"
 
 # Ctrl-C during a run of many rounds, when the first blocks are done.
 mkfifo lines

@@ -10,6 +10,7 @@
 #include "app/text.h"
 #include "kiwi/status.h"
 
+#define WHAT_BYTES_SHOWN 200
 #define KEY_OPTIONS "dir in out json memory io-backend set help"
 
 static const struct command commands[] = {
@@ -173,7 +174,9 @@ int exit_of_status(enum kiwi_status status)
 
 int status_fail(const struct command *command, const char *what, enum kiwi_status status)
 {
-    fprintf(stderr, "kiwidb %s: %s: %s: %s\n", command->name, what, kiwi_status_text(status),
+    /* What was given may be a key of any length. */
+    fprintf(stderr, "kiwidb %s: %.*s%s: %s: %s\n", command->name, WHAT_BYTES_SHOWN, what,
+            strlen(what) > WHAT_BYTES_SHOWN ? "..." : "", kiwi_status_text(status),
             kiwi_error_text());
     return exit_of_status(status);
 }

@@ -375,6 +375,17 @@ static void a_database_works_with_every_key_at_its_least_and_most(void **state)
     json_decref(document);
 }
 
+static void a_key_too_long_is_named_by_its_beginning(void **state)
+{
+    (void)state;
+    assert_int_equal(system("key=$(head -c 65536 /dev/zero | tr '\\0' k); "
+                            KIWIDB " put --create -d long $key v >out 2>err; test $? -eq 2"),
+                     0);
+    read_all("err");
+    assert_non_null(strstr(output, "kkk...: too large: a key of 65536 bytes; the limit is 65535"));
+    assert_true(strlen(output) < 400);
+}
+
 static void no_database_is_made_among_other_files(void **state)
 {
     (void)state;
@@ -586,6 +597,7 @@ int main(void)
         cmocka_unit_test(a_flag_wins_over_a_variable_over_the_file_over_the_default),
         cmocka_unit_test(a_misspelt_variable_is_named_with_what_was_meant),
         cmocka_unit_test(a_database_works_with_every_key_at_its_least_and_most),
+        cmocka_unit_test(a_key_too_long_is_named_by_its_beginning),
         cmocka_unit_test(no_database_is_made_among_other_files),
         cmocka_unit_test(stat_and_version_speak_json),
         cmocka_unit_test(verify_tells_damage_by_file_and_keys),

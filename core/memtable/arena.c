@@ -97,7 +97,7 @@ void arena_close(struct arena *arena)
 enum kiwi_status arena_reserve(struct arena *arena, uint64_t bytes)
 {
     assert(bytes <= arena->chunk_bytes - FIRST_BYTES);
-    if (LIKELY(arena->at + bytes <= arena->chunk_bytes))
+    if (LIKELY(arena_has_room(arena, bytes)))
         return KIWI_OK;
     return chunk_begin(arena);
 }
@@ -107,7 +107,7 @@ enum kiwi_status arena_prepare(struct arena *arena, uint64_t bytes, uint64_t par
 {
     uint64_t chunk_count = 0;
 
-    if (UNLIKELY(arena->at + bytes > arena->chunk_bytes)) {
+    if (UNLIKELY(!arena_has_room(arena, bytes))) {
         /* The last part_bytes of a chunk may stay empty. */
         uint64_t used = arena->chunk_bytes - min_u64(part_bytes, arena->chunk_bytes / 4 * 3);
 

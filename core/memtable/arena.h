@@ -33,6 +33,12 @@ void arena_close(struct arena *arena); /* fine after a failed open */
  * all, at most part_bytes each, and large_count large ones that the pool was told of. */
 MUST_USE enum kiwi_status arena_prepare(struct arena *arena, uint64_t bytes, uint64_t part_bytes,
                                         uint32_t large_count);
+/* The chunk that is being filled has so much left. */
+static inline bool arena_has_room(const struct arena *arena, uint64_t bytes)
+{
+    return arena->at + bytes <= arena->chunk_bytes;
+}
+
 /* After success, allocations of bytes in total (rounded up to their alignment, each) succeed. */
 MUST_USE enum kiwi_status arena_reserve(struct arena *arena, uint64_t bytes);
 /* alignment: 8 or 64; the bytes were reserved. Their content is undefined. */

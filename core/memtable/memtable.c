@@ -182,6 +182,15 @@ enum kiwi_status memtable_reserve(struct memtable *memtable, const struct entry 
     uint64_t      bytes = splits * beside;
     uint32_t      large_count = 0;
 
+    if (LIKELY(count == 1)) {
+        uint64_t record = record_bytes(entries->key.size, entries->value.size);
+
+        if (LIKELY(!arena_is_large(arena, record)
+                   && arena_has_room(arena, record + RECORD_UNIT_BYTES + beside))) {
+            (void)pool_large_drop(memtable->pool, 0);
+            return KIWI_OK;
+        }
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint64_t record = record_bytes(entries[i].key.size, entries[i].value.size);
 

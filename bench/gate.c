@@ -259,7 +259,7 @@ static const char *build_text(const json_t *document, const char *name)
     return text != NULL ? text : "unknown";
 }
 
-/* The next word of flags that changes code; NULL behind the last. Debug information changes none. */
+/* The next word of flags that changes code, as debug information does not; NULL behind the last. */
 static const char *flag_next(const char **flags, size_t *bytes)
 {
     const char *at = *flags;

@@ -29,6 +29,12 @@ static inline bool token_try(struct token *token)
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
+/* A guess: it may be otherwise by now. */
+static inline bool token_is_held(const struct token *token)
+{
+    return atomic_load_explicit(&token->is_held, memory_order_relaxed) != 0;
+}
+
 static inline void token_leave(struct token *token)
 {
     atomic_store_explicit(&token->is_held, 0, memory_order_release);

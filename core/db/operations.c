@@ -241,6 +241,14 @@ static void elsewhere_start(struct kiwi_context *context, struct kiwi_op *op)
     assert(false && "operations of one shard go there directly");
 }
 
+/* Whoever is inside may run it within a microsecond, but its log group takes as long as the device:
+ * nothing is gained by staying awake. */
+static bool waits_for_log(const struct kiwi_op *op)
+{
+    return op_state_const(op)->durability == KIWI_DURABLE
+        && (op->verb == KIWI_PUT || op->verb == KIWI_DELETE || op->verb == KIWI_WRITE);
+}
+
 void operation_start(struct kiwi_context *context, struct kiwi_op *op, bool is_blocking)
 {
     enum kiwi_status status;
@@ -256,15 +264,9 @@ void operation_start(struct kiwi_context *context, struct kiwi_op *op, bool is_b
         return;
     }
     op_route(context->db, op);
+    if (is_blocking && !waits_for_log(op))
+        shard_await(context->db->shards[op->shard]);
     shard_run(context->db->shards[op->shard], &op_state(op)->task, &context->engine);
-}
-
-/* Whoever is inside may run it within a microsecond, but its log group takes as long as the device:
- * nothing is gained by staying awake. */
-static bool waits_for_log(const struct kiwi_op *op)
-{
-    return op_state_const(op)->durability == KIWI_DURABLE
-        && (op->verb == KIWI_PUT || op->verb == KIWI_DELETE || op->verb == KIWI_WRITE);
 }
 
 void operation_wait(struct kiwi_context *context, struct kiwi_op *op)

@@ -10,6 +10,7 @@
 #include "io/thread.h"
 
 #define ENTER_SPINS       200u
+#define AWAIT_SPINS       80u /* about two microseconds */
 #define ENTRIES_UNLIMITED (UINT64_MAX / 2)
 /* Bits per key: above the last level a filter saves a read for most absent keys, and costs little
  * as little lies there. */
@@ -123,6 +124,12 @@ void shard_leave(struct shard *shard, struct context *executor)
         if (LIKELY(mailbox_is_empty(&shard->inbox)) || !token_try(&shard->token))
             return;
     }
+}
+
+void shard_await(const struct shard *shard)
+{
+    for (uint32_t i = 0; i < AWAIT_SPINS && UNLIKELY(token_is_held(&shard->token)); i++)
+        spin_pause();
 }
 
 void shard_run(struct shard *shard, struct task *task, struct context *executor)

@@ -259,36 +259,6 @@ static const char *build_text(const json_t *document, const char *name)
     return text != NULL ? text : "unknown";
 }
 
-/* The next word of flags that changes code, as debug information does not; NULL behind the last. */
-static const char *flag_next(const char **flags, size_t *bytes)
-{
-    const char *at = *flags;
-
-    do {
-        at += strspn(at, " ");
-        *bytes = strcspn(at, " ");
-        *flags = at + *bytes;
-        if (*bytes > 0 && !(at[0] == '-' && at[1] == 'g'))
-            return at;
-        at = *flags;
-    } while (*at != 0);
-    return NULL;
-}
-
-static bool flags_are_same(const char *flags, const char *others)
-{
-    size_t bytes, other_bytes;
-
-    for (;;) {
-        const char *flag = flag_next(&flags, &bytes), *other = flag_next(&others, &other_bytes);
-
-        if (flag == NULL || other == NULL)
-            return flag == other;
-        if (bytes != other_bytes || memcmp(flag, other, bytes) != 0)
-            return false;
-    }
-}
-
 /* Why instructions of the two cannot be compared; NULL when they can. */
 static const char *instructions_obstacle(const json_t *now, const json_t *before, char *text,
                                          size_t bytes)
@@ -305,7 +275,7 @@ static const char *instructions_obstacle(const json_t *now, const json_t *before
     for (size_t i = 0; i < NAME_COUNT; i++) {
         const char *is = build_text(now, names[i]), *was = build_text(before, names[i]);
 
-        if (i == FLAGS ? flags_are_same(is, was) : strcmp(is, was) == 0)
+        if (i == FLAGS ? build_flags_are_same(is, was) : strcmp(is, was) == 0)
             continue;
         snprintf(text, bytes, "%s is %s, of the baseline %s", names[i], is, was);
         return text;

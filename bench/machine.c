@@ -207,6 +207,36 @@ json_t *build_json(void)
                      BUILD_COMPILER, "flags", BUILD_FLAGS, "sanitizer", BUILD_SANITIZER);
 }
 
+/* The next word of flags that changes code, as debug information does not; NULL behind the last. */
+static const char *flag_next(const char **flags, size_t *bytes)
+{
+    const char *at = *flags;
+
+    do {
+        at += strspn(at, " ");
+        *bytes = strcspn(at, " ");
+        *flags = at + *bytes;
+        if (*bytes > 0 && !(at[0] == '-' && at[1] == 'g'))
+            return at;
+        at = *flags;
+    } while (*at != 0);
+    return NULL;
+}
+
+bool build_flags_are_same(const char *flags, const char *others)
+{
+    size_t bytes, other_bytes;
+
+    for (;;) {
+        const char *flag = flag_next(&flags, &bytes), *other = flag_next(&others, &other_bytes);
+
+        if (flag == NULL || other == NULL)
+            return flag == other;
+        if (bytes != other_bytes || memcmp(flag, other, bytes) != 0)
+            return false;
+    }
+}
+
 const char *build_commit(void)
 {
     static char commit[9];

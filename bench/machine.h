@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct machine {
@@ -28,5 +29,7 @@ const char *build_commit(void);
 const char *build_version(void);
 /* Compiler, type and flags, for people. */
 const char *build_description(void);
+/* Of two builds' compiler options, each parted by blanks; -g and its like change no instruction. */
+bool build_flags_are_same(const char *flags, const char *others);
 /* Of the processor's flags those that code like ours is compiled for, "avx2 sha_ni". */
 const char *machine_features(const struct machine *machine, char *text, size_t bytes);

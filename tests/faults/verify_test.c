@@ -119,13 +119,14 @@ static void child_run(enum work work, uint32_t round, bool is_killed, int tell)
         child_must(world_close(&world));
     if (write(tell, "x", 1) != 1)
         _exit(1);
-    for (uint32_t i = 0; is_killed; i++) {
+    if (!is_killed)
+        _exit(0);
+    for (uint32_t i = 0;; i++) {
         child_must(kiwi_put(world.context, key_of("more", i % 400, room), value_of(i, round, 256),
                             KIWI_PROCESS));
         if (i % 1000 == 999)
             compact_all();
     }
-    _exit(0);
 }
 
 static void child_await(enum work work, uint32_t round, bool is_killed)

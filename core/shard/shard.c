@@ -10,7 +10,7 @@
 #include "io/thread.h"
 
 #define ENTER_SPINS       200u
-#define AWAIT_SPINS       80u /* about two microseconds */
+#define AWAIT_SPINS       80u /* about 1.4 microseconds */
 #define ENTRIES_UNLIMITED (UINT64_MAX / 2)
 /* Bits per key: above the last level a filter saves a read for most absent keys, and costs little
  * as little lies there. */

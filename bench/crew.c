@@ -307,6 +307,7 @@ struct pace phase_pace(const struct phase_result *result)
         .service_ns = kiwi_latency_percentile(&service, 0.99),
         .driver_ns = result->totals.late_driver_ns,
         .engine_ns = result->totals.late_engine_ns,
+        .processor_ns = result->totals.late_processor_ns,
     };
 }
 

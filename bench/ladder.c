@@ -197,13 +197,17 @@ void ladder_reason(const struct ladder *ladder, const struct ladder_step *step, 
     if (step->is_behind)
         snprintf(text, bytes, "%s were done: the %s fell behind",
                  rate_text(step->achieved, rate, sizeof rate),
-                 step->verdict == PACE_DRIVER ? "driver" : "engine");
+                 step->verdict == PACE_DRIVER      ? "driver"
+                 : step->verdict == PACE_PROCESSOR ? "driver, without a processor,"
+                                                   : "engine");
     else if (step->service.ns[quantile] > limit_ns)
         snprintf(text, bytes, "%s is %s, that of service alone %s", name, response, service);
     else
-        snprintf(text, bytes, "%s is %s, that of service %s: operations wait for the %s", name,
+        snprintf(text, bytes, "%s is %s, that of service %s: operations wait for %s", name,
                  response, service,
-                 pace_driver_share(&step->pace) > 0.5 ? "driver" : "engine");
+                 pace_processor_share(&step->pace) > 0.5 ? "a processor to hand them over"
+                 : pace_driver_share(&step->pace) > 0.5  ? "the driver"
+                                                         : "the engine");
 }
 
 void ladder_answer(const struct ladder *ladder, char *text, size_t bytes)

@@ -26,19 +26,29 @@ double pace_driver_share(const struct pace *pace)
     return whole > 0 ? (double)pace->driver_ns / whole : 0;
 }
 
+double pace_processor_share(const struct pace *pace)
+{
+    double whole = (double)pace->driver_ns + (double)pace->engine_ns;
+
+    return whole > 0 ? fmin((double)pace->processor_ns / whole, 1) : 0;
+}
+
 enum pace_verdict pace_judge(const struct pace *pace)
 {
     bool is_late = pace->lag_ns > LAG_LEAST_NS && pace->lag_ns > pace->service_ns;
 
     if (pace->asked <= 0 || (!is_late && !pace_is_behind(pace)))
         return PACE_KEPT;
+    if (pace_processor_share(pace) > 0.5)
+        return PACE_PROCESSOR;
     return pace_driver_share(pace) > 0.5 ? PACE_DRIVER : PACE_ENGINE;
 }
 
 const char *pace_verdict_name(enum pace_verdict verdict)
 {
     static const char *const names[] = { [PACE_KEPT] = "none", [PACE_DRIVER] = "driver",
-                                         [PACE_ENGINE] = "engine" };
+                                         [PACE_ENGINE] = "engine",
+                                         [PACE_PROCESSOR] = "processor" };
 
     assert((unsigned)verdict < ARRAY_COUNT(names));
     return names[verdict];

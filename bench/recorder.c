@@ -31,6 +31,7 @@ void recorder_add(struct recorder *target, const struct recorder *source)
     latency_add(&target->lag, &source->lag);
     target->late_driver_ns += __atomic_load_n(&source->late_driver_ns, __ATOMIC_RELAXED);
     target->late_engine_ns += __atomic_load_n(&source->late_engine_ns, __ATOMIC_RELAXED);
+    target->late_processor_ns += __atomic_load_n(&source->late_processor_ns, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < KIWI_STATUS_COUNT; i++)
         target->statuses[i] += __atomic_load_n(&source->statuses[i], __ATOMIC_RELAXED);
     target->operations += __atomic_load_n(&source->operations, __ATOMIC_RELAXED);

@@ -21,6 +21,7 @@ struct recorder {
     struct kiwi_latency responses[OPERATION_COUNT];       /* open loop only */
     struct kiwi_latency lag;                              /* open loop only */
     uint64_t            late_driver_ns, late_engine_ns;   /* open loop only: bench/pace.h */
+    uint64_t            late_processor_ns;                /* a part of both; at the end of a run */
     uint64_t            statuses[KIWI_STATUS_COUNT];      /* how operations ended */
     uint64_t            operations;                       /* a read-modify-write is one */
     uint64_t            rows;                             /* of scans */

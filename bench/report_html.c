@@ -105,10 +105,14 @@ static void warnings_write(FILE *file, const struct story *story)
         double      driver = result_number(phase, "late_driver_seconds");
         double      engine = result_number(phase, "late_engine_seconds");
         bool        is_driver = strcmp(who, "driver") == 0;
+        bool        is_processor = strcmp(who, "processor") == 0;
+        double      lost = is_processor ? result_number(phase, "late_processor_seconds")
+                         : is_driver    ? driver
+                                        : engine;
         char        asked[32], done[32];
 
         /* Steps of ladders are told of in their table. */
-        if ((!is_driver && strcmp(who, "engine") != 0)
+        if (strcmp(who, "") == 0 || strcmp(who, "none") == 0
             || json_is_true(json_object_get(phase, "is_step")))
             continue;
         fprintf(file, "<p class=\"%s\">", is_driver ? "warning" : "remark");
@@ -122,8 +126,9 @@ static void warnings_write(FILE *file, const struct story *story)
             fputs("The <b>driver</b> was the bottleneck, these latencies are not the engine's: ",
                   file);
         fprintf(file, "%.0f %% of the time that operations waited to be handed over, their client "
-                      "was with the %s.</p>\n",
-                100 * (is_driver ? driver : engine) / fmax(driver + engine, 1e-12), who);
+                      "%s%s.</p>\n",
+                100 * fmin(lost / fmax(driver + engine, 1e-12), 1),
+                is_processor ? "could have run and had no " : "was with the ", who);
     }
 }
 

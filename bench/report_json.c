@@ -265,6 +265,7 @@ static json_t *phase_json(const struct suite_phase *phase)
         put(object, "driver_lag", latency_json(&result->totals.lag));
         put(object, "late_driver_seconds", json_real((double)pace.driver_ns / 1e9));
         put(object, "late_engine_seconds", json_real((double)pace.engine_ns / 1e9));
+        put(object, "late_processor_seconds", json_real((double)pace.processor_ns / 1e9));
         put(object, "bottleneck", json_string(pace_verdict_name(pace_judge(&pace))));
     }
     put(object, "statuses", errors_json(&result->totals));

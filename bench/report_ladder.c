@@ -193,6 +193,7 @@ static json_t *step_json(const struct ladder *ladder, const struct ladder_step *
     json_object_set_new(object, "response", quantiles_json(&step->response));
     json_object_set_new(object, "lag_p99_ns", json_integer((json_int_t)step->pace.lag_ns));
     json_object_set_new(object, "driver_share", json_real(pace_driver_share(&step->pace)));
+    json_object_set_new(object, "processor_share", json_real(pace_processor_share(&step->pace)));
     json_object_set_new(object, "bottleneck", json_string(pace_verdict_name(step->verdict)));
     json_object_set_new(object, "is_met", json_boolean(step->is_met));
     if (!step->is_met) {

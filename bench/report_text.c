@@ -375,6 +375,15 @@ static void pace_lines(FILE *stream, const struct phase_result *result)
                 is_behind ? "the engine fell behind" : "operations waited for the engine",
                 100 - share);
         break;
+    case PACE_PROCESSOR:
+        fprintf(stream,
+                "%s: for %.0f %% of the time that operations\n"
+                "        were late, the client threads could have run and had none; other threads\n"
+                "        had them, those of the engine included\n",
+                is_behind ? "the clients fell behind for want of processors"
+                          : "the clients waited for processors",
+                100 * pace_processor_share(&pace));
+        break;
     }
 }
 

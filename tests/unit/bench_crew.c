@@ -569,6 +569,7 @@ static void expect_blamed(struct crew *crew, struct phase_result *result,
         assert_true(pace_is_behind(&pace));
         assert_true(pace.driver_ns > 0 && pace.engine_ns > 0);
         assert_true((double)(pace.driver_ns + pace.engine_ns) <= 1.01e9 * pace.seconds);
+        pace.processor_ns = 0; /* that of other programs is not meant here */
         if (pace_judge(&pace) == wanted)
             return;
     }

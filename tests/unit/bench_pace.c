@@ -61,6 +61,23 @@ static void lag_alone_is_blamed_too(void **state)
     assert_int_equal(pace_judge(&pace), PACE_ENGINE);
 }
 
+static void who_has_no_processor_is_not_slow(void **state)
+{
+    struct pace pace = pace_of_an_easy_run();
+
+    (void)state;
+    pace.processor_ns = 260000000;
+    assert_int_equal(pace_judge(&pace), PACE_KEPT);
+    pace.lag_ns = 300000;
+    assert_int_equal(pace_judge(&pace), PACE_PROCESSOR);
+    assert_true(pace_processor_share(&pace) > 0.51 && pace_processor_share(&pace) < 0.53);
+    pace.processor_ns = 240000000;
+    assert_int_equal(pace_judge(&pace), PACE_DRIVER);
+    /* The kernel counts more than what was late. */
+    pace.processor_ns = 2000000000;
+    assert_true(pace_processor_share(&pace) <= 1);
+}
+
 static void few_random_arrivals_are_not_taken_for_lateness(void **state)
 {
     struct pace pace = { .asked = 100, .achieved = 80, .seconds = 1, .is_poisson = true };
@@ -93,6 +110,7 @@ static void verdicts_have_names(void **state)
     assert_string_equal(pace_verdict_name(PACE_KEPT), "none");
     assert_string_equal(pace_verdict_name(PACE_DRIVER), "driver");
     assert_string_equal(pace_verdict_name(PACE_ENGINE), "engine");
+    assert_string_equal(pace_verdict_name(PACE_PROCESSOR), "processor");
 }
 
 int main(void)
@@ -101,6 +119,7 @@ int main(void)
         cmocka_unit_test(an_easy_run_keeps_its_pace),
         cmocka_unit_test(a_rate_that_is_not_kept_is_blamed_on_who_had_the_operations),
         cmocka_unit_test(lag_alone_is_blamed_too),
+        cmocka_unit_test(who_has_no_processor_is_not_slow),
         cmocka_unit_test(few_random_arrivals_are_not_taken_for_lateness),
         cmocka_unit_test(a_closed_loop_has_no_pace),
         cmocka_unit_test(verdicts_have_names),

@@ -23,6 +23,10 @@ include(CMakePackageConfigHelpers)
 install(FILES ${KIWI_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kiwi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
+# Everything in kiwi.pc is told from where it lies, so that `cmake --install --prefix` and moving work.
+file(RELATIVE_PATH KIWI_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+file(RELATIVE_PATH KIWI_LIBDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH KIWI_INCLUDEDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/kiwi.pc.in ${PROJECT_BINARY_DIR}/kiwi.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kiwi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/KiwiConfig.cmake.in

@@ -15,8 +15,9 @@ if [ -n "$strangers" ]; then
 fi
 [ "$(nm --defined-only --extern-only "$archive" | grep -c ' T kiwi_')" -ge 30 ]
 
-export PKG_CONFIG_PATH="$scratch/prefix/lib/pkgconfig:$(dirname "$(find "$scratch/prefix" -name kiwi.pc)")"
-sed -i "s|^prefix=.*|prefix=$scratch/prefix|" "$(find "$scratch/prefix" -name kiwi.pc)"
+# The prefix of the installation counts, not the one of the configuration; and it may be moved.
+mv "$scratch/prefix" "$scratch/moved"
+export PKG_CONFIG_PATH="$(dirname "$(find "$scratch/moved" -name kiwi.pc)")"
 for example in embed event_loop; do
     ${CC:-cc} -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror "$source/examples/$example.c" \
         $(pkg-config --cflags --libs kiwi) -o "$scratch/$example"
@@ -32,7 +33,7 @@ find_package(Kiwi REQUIRED)
 add_executable(embed embed.c)
 target_link_libraries(embed PRIVATE Kiwi::kiwi)
 CMAKE
-cmake -G Ninja -S "$scratch/project" -B "$scratch/project/build" -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake -G Ninja -S "$scratch/project" -B "$scratch/project/build" -DCMAKE_PREFIX_PATH="$scratch/moved" >/dev/null
 cmake --build "$scratch/project/build" >/dev/null
 output=$("$scratch/project/build/embed" "$scratch/db-cmake")
 echo "$output"

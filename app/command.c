@@ -25,8 +25,9 @@ static const struct command commands[] = {
       "  kiwidb get greeting\n"
       "  kiwidb get photo > photo.jpg               the exact bytes\n"
       "  kiwidb get greeting --out hex\n"
+      "  kiwidb get greeting --explain              what answered, blocks, times\n"
       "  kiwidb get nobody || echo missing          exit 1: no such key\n",
-      KEY_OPTIONS, 1, 1, command_get, NULL },
+      "explain " KEY_OPTIONS, 1, 1, command_get, NULL },
     { "del", "delete a key; deleting a missing one is no error", "KEY", "  kiwidb del greeting\n",
       "durability " KEY_OPTIONS, 1, 1, command_delete, NULL },
     { "scan", "print keys and values in key order", "[PREFIX]",
@@ -71,7 +72,8 @@ struct option_rule {
 enum {
     OPTION_DIR, OPTION_IN, OPTION_OUT, OPTION_JSON, OPTION_MEMORY, OPTION_DURABILITY, OPTION_CREATE,
     OPTION_FROM, OPTION_TO, OPTION_LIMIT, OPTION_REVERSE, OPTION_KEYS_ONLY, OPTION_COUNT,
-    OPTION_IO_BACKEND, OPTION_SET, OPTION_INTO, OPTION_DRY_RUN, OPTION_QUIET, OPTION_HELP,
+    OPTION_IO_BACKEND, OPTION_SET, OPTION_INTO, OPTION_EXPLAIN, OPTION_DRY_RUN, OPTION_QUIET,
+    OPTION_HELP,
     OPTION_RULE_COUNT,
 };
 
@@ -92,6 +94,7 @@ static const struct option_rule option_rules[OPTION_RULE_COUNT] = {
     [OPTION_IO_BACKEND] = { "io-backend", 0, "NAME", "uring (default) or posix" },
     [OPTION_SET] = { "set", 0, "NAME=VALUE", "a key of config.json, for this run alone" },
     [OPTION_INTO] = { "into", 0, "NEW", "the new database's directory; must not exist" },
+    [OPTION_EXPLAIN] = { "explain", 0, NULL, "what the read touched, to standard error" },
     [OPTION_DRY_RUN] = { "dry-run", 0, NULL, "say what would be done, make nothing" },
     [OPTION_QUIET] = { "quiet", 'q', NULL, "no notes, no progress" },
     [OPTION_HELP] = { "help", 'h', NULL, "this text" },
@@ -260,6 +263,7 @@ static bool option_store(const struct command *command, struct arguments *argume
     case OPTION_COUNT: arguments->is_count = true; return true;
     case OPTION_IO_BACKEND: arguments->io_backend = text; return true;
     case OPTION_INTO: arguments->into = text; return true;
+    case OPTION_EXPLAIN: arguments->is_explain = true; return true;
     case OPTION_DRY_RUN: arguments->is_dry_run = true; return true;
     case OPTION_QUIET: arguments->is_quiet = true; return true;
     case OPTION_HELP: arguments->is_help = true; return true;

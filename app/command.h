@@ -45,7 +45,7 @@ struct arguments {
     const char *io_backend, *into;
     enum text_form in, out;
     bool        is_json, is_reverse, keys_only, is_count, is_create, is_help, is_levels;
-    bool        is_quiet, is_dry_run;
+    bool        is_quiet, is_dry_run, is_explain;
     const char *settings[SETTING_COUNT_MAX]; /* NAME=VALUE, of keys of config.json */
     int         setting_count;
     const char *positional[POSITIONAL_COUNT_MAX];

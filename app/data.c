@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/database.h"
+#include "app/explain.h"
 #include "app/json.h"
 #include "app/text.h"
 
@@ -108,7 +109,8 @@ end:
 }
 
 static void value_print(const struct arguments *arguments, const struct text_bytes *key,
-                        const struct kiwi_buffer *value, bool is_found)
+                        const struct kiwi_buffer *value, bool is_found,
+                        const struct kiwi_explain *explain)
 {
     enum text_form form = output_form(arguments);
 
@@ -119,6 +121,8 @@ static void value_print(const struct arguments *arguments, const struct text_byt
         json_object_set_new(document, "found", json_boolean(is_found));
         if (is_found)
             json_put_bytes(document, "value", value->data, value->size);
+        if (arguments->is_explain)
+            json_object_set_new(document, "explain", explain_json(explain));
         document_print(document);
     } else if (is_found) {
         text_write(stdout, form, value->data, value->size);
@@ -129,26 +133,34 @@ static void value_print(const struct arguments *arguments, const struct text_byt
 
 int command_get(const struct command *command, const struct arguments *arguments)
 {
-    struct session     session;
-    struct text_bytes  key;
-    struct kiwi_buffer value = { 0 };
-    enum kiwi_status   status;
-    int                code;
+    struct session      session;
+    struct text_bytes   key;
+    struct kiwi_buffer  value = { 0 };
+    struct kiwi_explain explain = { 0 };
+    enum kiwi_status    status;
+    int                 code;
 
     if (!bytes_read(command, arguments, "KEY", arguments->positional[0], &key))
         return EXIT_USAGE;
     code = session_open(command, arguments, &session);
     if (code == EXIT_DONE) {
-        status = kiwi_get(session.context, slice_of(&key), NULL, &value);
+        status = arguments->is_explain
+                   ? explained_get(session.context, slice_of(&key), &value, &explain)
+                   : kiwi_get(session.context, slice_of(&key), NULL, &value);
         if (status != KIWI_OK && status != KIWI_NOT_FOUND)
             code = status_fail(command, arguments->positional[0], status);
         else {
-            value_print(arguments, &key, &value, status == KIWI_OK);
+            value_print(arguments, &key, &value, status == KIWI_OK, &explain);
             code = exit_of_status(status);
             if (status == KIWI_NOT_FOUND && !arguments->is_json)
                 fprintf(stderr, "kiwidb get: no such key\n");
+            if (arguments->is_explain && !arguments->is_json)
+                explain_print(&explain);
         }
-        kiwi_buffer_free(&value);
+        if (arguments->is_explain)
+            free(value.data);
+        else
+            kiwi_buffer_free(&value);
         code = session_close(command, &session, code);
     }
     text_free(&key);

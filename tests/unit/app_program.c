@@ -185,6 +185,32 @@ static void missing_key_and_empty_value_differ(void **state)
     json_decref(document);
 }
 
+static void a_get_explains_what_it_touched(void **state)
+{
+    json_t *document, *explain;
+
+    (void)state;
+    expect("put --create -d explained greeting hello", 0);
+    expect_output("get -d explained greeting --explain", "hello");
+    read_all("err");
+    assert_non_null(strstr(output, "answered by memtable\n"));
+    expect("get -d explained absent --explain", 1);
+    read_all("err");
+    assert_non_null(strstr(output, "answered by nothing\n"));
+    /* Larger than the first buffer. */
+    assert_int_equal(system("head -c 300000 /dev/zero | tr '\\0' x > large"), 0);
+    expect("put -d explained large < large", 0);
+    expect("get -d explained large --explain", 0);
+    assert_int_equal(output_bytes, 300000);
+    assert_null(strstr(output, "y"));
+    document = json_of("get -d explained greeting --explain --json", 0, "kiwi.get");
+    explain = json_object_get(document, "explain");
+    assert_string_equal(json_string_value(json_object_get(explain, "answered_by")), "memtable");
+    assert_int_equal(json_integer_value(json_object_get(explain, "blocks_read")), 0);
+    assert_true(json_integer_value(json_object_get(explain, "total_ns")) > 0);
+    json_decref(document);
+}
+
 static void any_byte_may_stand_in_a_key(void **state)
 {
     json_t *document, *row;
@@ -589,6 +615,7 @@ int main(void)
         cmocka_unit_test(missing_database_is_exit_three),
         cmocka_unit_test(values_come_back_byte_for_byte),
         cmocka_unit_test(missing_key_and_empty_value_differ),
+        cmocka_unit_test(a_get_explains_what_it_touched),
         cmocka_unit_test(any_byte_may_stand_in_a_key),
         cmocka_unit_test(scans_keep_to_their_bounds),
         cmocka_unit_test(environment_names_the_database),

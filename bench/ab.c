@@ -226,12 +226,15 @@ static int ab_run(struct ab *ab)
 }
 
 static const char ab_help[] =
-    "kiwidb bench ab BASE CANDIDATE [options] -- ARGUMENTS: is the second program slower?\n"
-    "ARGUMENTS are those of `kiwidb bench`, for every sample; 0.5 s of work is enough.\n\n"
+    "usage: kiwidb bench ab BASE CANDIDATE [options] -- ARGUMENTS\n\n"
+    "Is the second program slower? Both run in turn, with a copy of the first, the\n"
+    "canary. ARGUMENTS are those of `kiwidb bench`; 0.5 s of work a sample is enough.\n\n"
+    "  kiwidb bench ab ./kiwidb.before ./kiwidb -- workloadc --records 10k --ops 2M\n\n"
     "  --gate PERCENT     slower from here on (3; with --wall 5)\n"
-    "  --wall             wall time, for workloads that wait for the device; else CPU time\n\n"
-    "Verdicts: pass, slower (than base and canary, measured twice), unstable (the canary\n"
-    "moved by more than half the gate), undecided.\n"
+    "  --wall             wall time, for workloads that wait for the device; else\n"
+    "                     processor time\n\n"
+    "Verdicts: pass, slower (than base and canary, in two sessions), unstable (not\n"
+    "slower, and the canary is off by more than half the gate), undecided.\n"
     "Exit 0, or 6 when slower was confirmed.\n";
 
 static int ab_options(struct ab *ab, int argc, char **argv)

@@ -12,6 +12,10 @@
 #include "core/base/histogram.h"
 #include "core/base/memory.h"
 
+#define COMPARE_USAGE "compare A B [--force]"
+#define REPEAT_USAGE  "repeat RESULT"
+#define MERGE_USAGE   "merge LATENCY.HLOG... > MERGED.HLOG"
+
 static double share_change(double before, double now)
 {
     return before > 0 ? 100 * (now / before - 1) : 0;
@@ -68,14 +72,22 @@ static void phases_print(const struct result *a, const struct result *b)
 int verb_compare(int argc, char **argv)
 {
     struct result    results[2] = { 0 };
-    bool             is_forced = argc == 4 && strcmp(argv[3], "--force") == 0;
+    bool             is_forced = false;
     enum kiwi_status status;
+    int              code;
 
-    if (argc != 3 && !is_forced)
-        return verb_usage("compare", "compare A B [--force]");
-    status = result_open(argv[1], is_forced, &results[0]);
+    code = verb_parse("compare", COMPARE_USAGE "\n\n"
+                      "Throughput, latency and write amplification of two results (folders or\n"
+                      "their run.json), phase by phase. --force compares what is not comparable."
+                      "\n\n  kiwidb bench compare results/runs/A results/runs/B",
+                      argc, argv, &is_forced);
+    if (code != VERB_GOES_ON)
+        return code;
+    if (argc - optind != 2)
+        return verb_usage("compare", COMPARE_USAGE);
+    status = result_open(argv[optind], is_forced, &results[0]);
     if (status == KIWI_OK)
-        status = result_open(argv[2], is_forced, &results[1]);
+        status = result_open(argv[optind + 1], is_forced, &results[1]);
     if (status == KIWI_OK && !is_forced)
         status = results_check(&results[0], &results[1]);
     if (status == KIWI_OK)
@@ -89,10 +101,16 @@ int verb_compare(int argc, char **argv)
 int verb_repeat(int argc, char **argv)
 {
     struct result result;
+    int           code = verb_parse("repeat", REPEAT_USAGE
+                                    "\n\nPrints the command that makes the result again, and what "
+                                    "made it then.\n\n  kiwidb bench repeat results/runs/A | sh",
+                                    argc, argv, NULL);
 
-    if (argc != 2)
-        return verb_usage("repeat", "repeat RESULT");
-    if (result_open(argv[1], false, &result) != KIWI_OK)
+    if (code != VERB_GOES_ON)
+        return code;
+    if (argc - optind != 1)
+        return verb_usage("repeat", REPEAT_USAGE);
+    if (result_open(argv[optind], false, &result) != KIWI_OK)
         return verb_failed("repeat");
     printf("# made by commit %s on %s (%s), %s\n%s\n",
            result_text(result.document, "build.commit"),
@@ -165,16 +183,22 @@ static void merged_print(const struct merged *merged, size_t count)
 /* One interval per tag, over all logs, to standard output; a table to standard error. */
 int verb_merge(int argc, char **argv)
 {
-    struct merged   *merged = memory_allocate_zeroed(TAG_COUNT_MAX * sizeof *merged);
+    struct merged   *merged;
     size_t           count = 0;
-    enum kiwi_status status = merged == NULL ? FAIL(KIWI_NO_MEMORY, "no memory to merge")
-                                             : KIWI_OK;
+    enum kiwi_status status;
+    int              code = verb_parse("merge", MERGE_USAGE
+                                       "\n\nThe histograms of several processes as one log to "
+                                       "standard output, a table\nof it to standard error.\n\n"
+                                       "  kiwidb bench merge A/latency.hlog B/latency.hlog > "
+                                       "both.hlog", argc, argv, NULL);
 
-    if (argc < 2) {
-        memory_free(merged);
-        return verb_usage("merge", "merge LATENCY.HLOG... > MERGED.HLOG");
-    }
-    for (int i = 1; i < argc && status == KIWI_OK; i++)
+    if (code != VERB_GOES_ON)
+        return code;
+    if (argc == optind)
+        return verb_usage("merge", MERGE_USAGE);
+    merged = memory_allocate_zeroed(TAG_COUNT_MAX * sizeof *merged);
+    status = merged == NULL ? FAIL(KIWI_NO_MEMORY, "no memory to merge") : KIWI_OK;
+    for (int i = optind; i < argc && status == KIWI_OK; i++)
         status = log_add(argv[i], merged, &count);
     if (status == KIWI_OK)
         hlog_begin(stdout, 0);

@@ -452,10 +452,11 @@ static int gate_run(struct gate *gate)
 }
 
 static const char gate_help[] =
-    "kiwidb bench gate: instructions, bytes, syncs, allocations and reads per operation, against\n"
-    "the counters in a baseline. Exit 0 no counter is worse, 6 one is, seen twice.\n\n"
+    "usage: kiwidb bench gate [options]\n\n"
+    "Instructions, bytes, syncs, allocations and reads per operation, against the\n"
+    "counters in a baseline. Exit 0: no counter is worse, 6: one is, seen twice.\n\n"
     "  --baseline FILE   results/baselines/engine.json\n"
-    "  --update          write the baseline instead of comparing: medians of three runs\n"
+    "  --update          write the baseline, medians of three runs; compare nothing\n"
     "  --no-callgrind    without instructions\n"
     "  --only CASE       one of them\n"
     "  --dir DIR         where the data goes (a new folder in /tmp)\n";

@@ -283,10 +283,13 @@ enum kiwi_status report_html_pair(const char *path, const char *folder, const ch
     return report_make(paths, 2, false, path, written, sizeof written);
 }
 
+#define REPORT_USAGE "report RESULT [OTHER] [-o FILE] [--force]"
+
 int verb_report(int argc, char **argv)
 {
     static const struct option options[] = { { "output", 1, NULL, 'o' },
                                              { "force", 0, NULL, 'f' },
+                                             { "help", 0, NULL, 'h' },
                                              { NULL, 0, NULL, 0 } };
     const char *output = NULL;
     char        path[PATH_MAX + 16];
@@ -295,16 +298,22 @@ int verb_report(int argc, char **argv)
 
     optind = 0;
     opterr = 0;
-    while ((id = getopt_long(argc, argv, ":o:", options, NULL)) != -1) {
+    while ((id = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
         if (id == 'o')
             output = optarg;
         else if (id == 'f')
             is_forced = true;
-        else
+        else if (id == 'h') {
+            puts("usage: kiwidb bench " REPORT_USAGE "\n\n"
+                 "One HTML page of a result (a folder or its run.json), or of two overlaid;\n"
+                 "report.html beside the first, or FILE. --force takes what is not comparable.\n\n"
+                 "  kiwidb bench report results/runs/A results/runs/B -o both.html");
+            return BENCH_DONE;
+        } else
             return verb_option_wrong("report", options, id, argv);
     }
     if (argc - optind < 1 || argc - optind > 2)
-        return verb_usage("report", "report RESULT [OTHER] [-o FILE] [--force]");
+        return verb_usage("report", REPORT_USAGE);
     if (report_make(argv + optind, argc - optind, is_forced, output, path, sizeof path) != KIWI_OK)
         return verb_failed("report");
     printf("report    %s\n", path);

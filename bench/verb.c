@@ -55,6 +55,29 @@ int verb_usage(const char *name, const char *text)
     return BENCH_USAGE;
 }
 
+int verb_parse(const char *name, const char *help, int argc, char **argv, bool *is_forced)
+{
+    static const struct option options[] = { { "help", 0, NULL, 'h' },
+                                             { "force", 0, NULL, 'f' },
+                                             { NULL, 0, NULL, 0 } };
+    static const struct option only_help[] = { { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+    const struct option       *known = is_forced != NULL ? options : only_help;
+    int                        id;
+
+    optind = 0;
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
+        if (id == 'h') {
+            printf("usage: kiwidb bench %s\n", help);
+            return BENCH_DONE;
+        }
+        if (id != 'f')
+            return verb_option_wrong(name, known, id, argv);
+        *is_forced = true;
+    }
+    return VERB_GOES_ON;
+}
+
 int verb_option_wrong(const char *name, const struct option *options, int id, char **argv)
 {
     const char *given = argv[optind - 1];

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum bench_exit {
@@ -30,6 +31,13 @@ int verb_failed(const char *name);
 int verb_usage(const char *name, const char *text);
 /* For what getopt_long did not take: names it, and the nearest of options. id: what it returned. */
 int verb_option_wrong(const char *name, const struct option *options, int id, char **argv);
+
+/*
+ * For verbs with no more options than --help and, where is_forced is not NULL, --force. help: the
+ * usage and what it does. VERB_GOES_ON: what is left begins at argv[optind]; else the exit code.
+ */
+#define VERB_GOES_ON (-1)
+int verb_parse(const char *name, const char *help, int argc, char **argv, bool *is_forced);
 
 int verb_gate(int argc, char **argv);
 int verb_ab(int argc, char **argv);

@@ -25,15 +25,16 @@
 
 static const char help[] =
     "usage: kiwidb bench " USAGE "\n\n"
-    "Appends every complete run below DIR (results/runs) that is not in the history yet, a line\n"
-    "each, lists the history and tells where it steps to another level.\n\n"
-    "  --metric NAME   only A.throughput, say, or throughput of all workloads; with every value\n"
+    "Appends every complete run below DIR (results/runs) that is not in the history\n"
+    "yet, a line each, lists the history and tells where it steps to another level.\n\n"
+    "  --metric NAME   only A.throughput, say, or throughput of all workloads; with\n"
+    "                  every value\n"
     "  --history DIR   where <suite>.ndjson are (the folder history beside DIR)\n"
     "  --seed N        of the test's shuffles (42)\n\n"
-    "A step is told when at most 1 % of series without one would show one as clear, and when it\n"
-    "is 3 % or more; five or more runs on each side are needed to see it. Only runs of the same\n"
-    "machine, engine, settings, durability and operations are compared. A commit with + was\n"
-    "built with changes that are in no commit.\n";
+    "A step is told when at most 1 % of series without one would show one as clear,\n"
+    "and when it is 3 % or more; five or more runs on each side are needed to see it.\n"
+    "Only runs of the same machine, engine, settings, durability and operations are\n"
+    "compared. A commit with + was built with changes that are in no commit.\n";
 
 struct request {
     const char *runs, *metric;

@@ -74,22 +74,26 @@ static void signals_set(void (*handler)(int))
 }
 
 static const char versus_help[] =
-    "kiwidb bench versus [options] FILE...: engines side by side, in one run\n\n"
+    "usage: kiwidb bench versus [options] FILE...\n\n"
+    "Engines side by side, interleaved block by block in one run.\n\n"
     "  kiwidb bench versus --preset quick --client blocking --threads 1\n"
-    "  kiwidb bench versus --engines kiwi,rocksdb,lmdb workloads/workload[abc] --records 1M\n"
-    "  kiwidb bench versus --engines kiwi,kiwi ...     what the machine does by itself\n\n"
-    "  --engines LIST     the first is compared with each other (kiwi and all rivals that are\n"
-    "                     in this build)\n"
-    "  --rounds N         blocks of every engine, up to 64 (3; from 6 on there is a 95 %\n"
-    "                     interval instead of the range)\n"
-    "  --memory-cap MODE  auto, on or off: limit each block's memory, page cache included, to\n"
-    "                     --memory and 48 MiB + 1 MiB a thread for driver and process, by a\n"
-    "                     control group (auto: where that is permitted; on: or not at all)\n"
-    "and the options of `kiwidb bench`, but not --engine. The client is blocking when one of the\n"
-    "engines knows no other. Prints medians, ratios paired by round, and every row that the first\n"
-    "engine does not win; versus.json, report.html and all runs stay in a folder of the results.\n"
-    "Exit: as `kiwidb bench`; a rival that is not in the build is skipped unless it was named.\n"
-    "One whose process is killed, as by the cap, is left out; the others go on; it ends with 3.\n";
+    "  kiwidb bench versus --engines kiwi,rocksdb,lmdb workloads/workload[abc]\n"
+    "  kiwidb bench versus --engines kiwi,kiwi ...   what the machine does by itself\n\n"
+    "  --engines LIST     the first is compared with each other (kiwi and all rivals\n"
+    "                     that are in this build)\n"
+    "  --rounds N         blocks of every engine, up to 64 (3; from 6 on there is a\n"
+    "                     95 % interval instead of the range)\n"
+    "  --memory-cap MODE  auto, on or off: limit each block's memory, page cache\n"
+    "                     included, to --memory and 48 MiB + 1 MiB a thread for\n"
+    "                     driver and process, by a control group (auto: where that is\n"
+    "                     permitted; on: or not at all)\n\n"
+    "and the options of `kiwidb bench`, but not --engine. The client is blocking when\n"
+    "one of the engines knows no other. Prints medians, ratios paired by round, and\n"
+    "every row that the first engine does not win; versus.json, report.html and all\n"
+    "runs stay in a folder of the results.\n"
+    "Exit: as `kiwidb bench`; a rival that is not in the build is skipped unless it\n"
+    "was named. One whose process is killed, as by the cap, is left out; the others\n"
+    "go on; it ends with 3.\n";
 
 /* "--name=value" or "--name value"; *at stays on the last argument taken. */
 static const char *argument_value(int argc, char **argv, int *at, const char *name)

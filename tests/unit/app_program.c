@@ -97,6 +97,9 @@ static void help_goes_to_standard_output_within_eighty_columns(void **state)
 {
     static const char *const asked[] = {
         "--help", "-h", "help", "get --help", "put -h", "scan --help", "help config", "help bench",
+        "bench gate --help", "bench ab --help", "bench versus --help", "bench replay --help",
+        "bench report --help", "bench compare --help", "bench repeat --help",
+        "bench history --help", "bench merge --help", "bench report -h",
         "bench --help", "stat --help", "version --help", "verify --help",
         "repair --help",
     };

@@ -492,3 +492,86 @@ void chart_bars_draw(FILE *file, const struct chart_bars *bars)
     fputs("</pre>\n", file);
     figure_end(file);
 }
+
+#define GROUPS_WIDTH 1160.0
+#define GROUPS_LEFT  170.0
+#define GROUPS_RIGHT 250.0  /* for a value and how it compares */
+#define GROUP_GAP    16.0
+#define BAR_STEP     24.0
+#define BAR_HEIGHT   19.0
+
+/* The value behind a bar, and how many times it is the first's. */
+static void group_value_draw(FILE *file, const struct chart_groups *groups, size_t at, double x,
+                             double y)
+{
+    const double ratio = groups->ratios[at];
+    char         text[32];
+
+    fprintf(file, "<text x=\"%.1f\" y=\"%.1f\"><tspan class=\"name\">%s</tspan>", x, y,
+            chart_number(groups->values[at], groups->unit, text, sizeof text));
+    if (ratio > 0) {
+        fprintf(file, " <tspan class=\"%s\">", ratio >= 1 ? "more" : "less");
+        html_text(file, groups->bars[0]);
+        fprintf(file, " %.*f&#215;</tspan>", ratio < 100 ? 2 : 0, ratio);
+    }
+    fputs("</text>\n", file);
+}
+
+static void group_draw(FILE *file, const struct chart_groups *groups, size_t group, double top)
+{
+    const double *values = groups->values + group * groups->bar_count;
+    double        most = 0;
+    char          text[32];
+
+    for (size_t i = 0; i < groups->bar_count; i++)
+        most = fmax(most, values[i]);
+    fprintf(file, "<text class=\"name\" x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">",
+            GROUPS_LEFT - 14, top + BAR_STEP * (double)groups->bar_count / 2 + 3);
+    html_text(file, groups->groups[group]);
+    fputs("</text>\n", file);
+    for (size_t i = 0; i < groups->bar_count; i++) {
+        const double y = top + BAR_STEP * (double)i;
+        double       width;
+
+        if (values[i] <= 0)
+            continue;
+        width = fmax((GROUPS_WIDTH - GROUPS_LEFT - GROUPS_RIGHT) * values[i] / most, 2);
+        fprintf(file, "<rect class=\"part c%zu\" rx=\"3\" x=\"%.0f\" y=\"%.1f\" width=\"%.1f\" "
+                      "height=\"%.0f\"><title>",
+                i % CHART_COLOR_COUNT, GROUPS_LEFT, y, width, BAR_HEIGHT);
+        html_text(file, groups->bars[i]);
+        fprintf(file, ": %s</title></rect>\n",
+                chart_number(values[i], groups->unit, text, sizeof text));
+        group_value_draw(file, groups, group * groups->bar_count + i, GROUPS_LEFT + width + 9,
+                         y + 14.5);
+    }
+}
+
+void chart_groups_draw(FILE *file, const struct chart_groups *groups)
+{
+    const double height = (BAR_STEP * (double)groups->bar_count + GROUP_GAP)
+                        * (double)groups->group_count;
+
+    figure_begin(file, groups->id, groups->title, groups->note);
+    fputs("<p class=\"legend\">", file);
+    for (size_t i = 0; i < groups->bar_count; i++) {
+        fprintf(file, "<span><i class=\"c%zu\"></i>", i % CHART_COLOR_COUNT);
+        html_text(file, groups->bars[i]);
+        fputs("</span> ", file);
+    }
+    fprintf(file, "</p>\n<svg class=\"groups\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+                  "tabindex=\"0\" aria-label=\"", GROUPS_WIDTH, height);
+    html_text(file, groups->title);
+    fputs("\">\n", file);
+    for (size_t i = 0; i < groups->group_count; i++)
+        group_draw(file, groups, i, 6 + (height / (double)groups->group_count) * (double)i);
+    fputs("</svg>\n<pre class=\"data\" hidden data-plain=\"1\">group,bar,value\n", file);
+    for (size_t i = 0; i < groups->group_count * groups->bar_count; i++) {
+        html_text(file, groups->groups[i / groups->bar_count]);
+        fputc(',', file);
+        html_text(file, groups->bars[i % groups->bar_count]);
+        fprintf(file, ",%.9g\n", groups->values[i]);
+    }
+    fputs("</pre>\n", file);
+    figure_end(file);
+}

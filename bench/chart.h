@@ -81,9 +81,22 @@ struct chart_bars {
     bool               is_share;    /* every row is scaled to 100 % */
 };
 
+/* Bars side by side in groups, each group to its own scale, over the whole width of the page. */
+struct chart_groups {
+    const char        *id, *title, *note;
+    const char *const *groups;
+    size_t             group_count;
+    const char *const *bars;        /* of every group, in colors of their own */
+    size_t             bar_count;
+    const double      *values;      /* group by group; 0: no bar */
+    const double      *ratios;      /* of the first bar over each; 0: none is shown */
+    enum chart_unit    unit;
+};
+
 void chart_draw(FILE *file, const struct chart *chart);
 void chart_heat_draw(FILE *file, const struct chart_heat *heat);
 void chart_bars_draw(FILE *file, const struct chart_bars *bars);
+void chart_groups_draw(FILE *file, const struct chart_groups *groups);
 
 /* "1.2M", "3.4 ms", "1.5 MiB", "12.3 %" */
 const char *chart_number(double value, enum chart_unit unit, char *text, size_t bytes);

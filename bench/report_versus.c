@@ -1,6 +1,6 @@
 /*
- * report_versus.c: the page of `kiwidb bench versus`: the table, a chart per phase, and links to
- * the overlaid reports beside it.
+ * report_versus.c: the page of `kiwidb bench versus`: a chart, the table, and links to the overlaid
+ * reports beside it.
  */
 #include <errno.h>
 #include <string.h>
@@ -74,7 +74,7 @@ static void table_write(FILE *file, const struct versus *versus)
 {
     char cap[400];
 
-    fputs("<h2>Operations a second</h2><div class=\"scroll\"><table id=\"versus\"><tr><th>phase"
+    fputs("<h2>Rates and latencies</h2><div class=\"scroll\"><table id=\"versus\"><tr><th>phase"
           "</th>",
           file);
     for (uint32_t i = 0; i < versus->engine_count; i++) {
@@ -105,28 +105,33 @@ static void table_write(FILE *file, const struct versus *versus)
     fputs("</p>\n", file);
 }
 
-static void charts_write(FILE *file, const struct versus *versus)
+static void chart_write(FILE *file, const struct versus *versus)
 {
-    static const char *const parts[] = { "operations a second" };
-    const char              *rows[VERSUS_ENGINE_COUNT_MAX];
-    double                   values[VERSUS_ENGINE_COUNT_MAX];
+    const char *phases[VERSUS_PHASE_COUNT_MAX], *engines[VERSUS_ENGINE_COUNT_MAX];
+    double      values[VERSUS_PHASE_COUNT_MAX * VERSUS_ENGINE_COUNT_MAX];
+    double      ratios[VERSUS_PHASE_COUNT_MAX * VERSUS_ENGINE_COUNT_MAX];
 
-    fputs("<div class=\"charts\">\n", file);
+    for (uint32_t i = 0; i < versus->engine_count; i++)
+        engines[i] = versus->engines[i].label;
     for (uint32_t phase = 0; phase < versus->phase_count; phase++) {
-        const struct versus_phase *of = &versus->phases[phase];
-        char                       id[32], note[80];
-
+        phases[phase] = versus->phases[phase].name;
         for (uint32_t i = 0; i < versus->engine_count; i++) {
-            rows[i] = versus->engines[i].label;
-            values[i] = versus_median(versus, phase, VERSUS_RATE, i);
+            const uint32_t at = phase * versus->engine_count + i;
+            struct shift   ratio;
+
+            values[at] = versus_median(versus, phase, VERSUS_RATE, i);
+            ratios[at] = i > 0 && versus_ratio(versus, phase, i, &ratio) ? ratio.middle : 0;
         }
-        snprintf(id, sizeof id, "phase%u", phase);
-        snprintf(note, sizeof note, "Operations a second, %s, median.", of->durability);
-        chart_bars_draw(file, &(struct chart_bars){
-                                  .id = id, .title = of->name, .note = note, .rows = rows,
-                                  .row_count = versus->engine_count, .parts = parts,
-                                  .part_count = 1, .values = values, .unit = CHART_PER_SECOND });
     }
+    fputs("<div class=\"charts\">\n", file);
+    chart_groups_draw(file, &(struct chart_groups){
+                                .id = "rates", .title = "Operations a second",
+                                .note = "Medians, longer is faster; every workload has its own "
+                                        "scale. Ratios as in the table.",
+                                .groups = phases, .group_count = versus->phase_count,
+                                .bars = engines, .bar_count = versus->engine_count,
+                                .values = values, .ratios = ratios,
+                                .unit = CHART_PER_SECOND });
     fputs("</div>\n", file);
 }
 
@@ -209,8 +214,8 @@ enum kiwi_status versus_html_write(const char *path, const struct versus *versus
         return FAIL(errno == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
                     strerror(errno));
     head_write(file, versus, document);
+    chart_write(file, versus);
     table_write(file, versus);
-    charts_write(file, versus);
     engines_write(file, versus, document);
     return html_tail_write(file, path, document);
 }

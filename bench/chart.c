@@ -10,8 +10,8 @@
 #include "bench/report.h"
 #include "core/base/memory.h"
 
-#define WIDTH  760.0
-#define HEIGHT 270.0
+#define WIDTH  560.0
+#define HEIGHT 236.0
 #define LEFT   70.0
 #define RIGHT  14.0
 #define TOP    22.0

@@ -216,11 +216,12 @@ static void shares_draw(FILE *file, const struct story *story, struct chart *cha
         snprintf(part, sizeof part, "%.12s%s%.20s", part_format, names[i], rest_format);
         snprintf(rest, sizeof rest, "%.12s%s%.20s", part_format, names[i],
                  strcmp(rest_format, "_hits") == 0 ? "_misses" : "_filter_skips");
-        columns[i] = story_column(story, part, false);
-        others = story_column(story, rest, false);
+        columns[i] = story_column(story, part, true);
+        others = story_column(story, rest, true);
         for (size_t j = 0; columns[i] != NULL && j < story->result->series.row_count; j++) {
             double all = columns[i][j] + (others != NULL ? others[j] : 0);
-            columns[i][j] = all > 0 ? 100 * columns[i][j] / all : 0;
+            /* Without lookups there is no share: as before. */
+            columns[i][j] = all > 0 ? 100 * columns[i][j] / all : j > 0 ? columns[i][j - 1] : 0;
         }
         memory_free(others);
         line_add(chart, story, names[i], columns[i], (uint32_t)i);

@@ -10,6 +10,8 @@
 #include "core/base/histogram.h"
 #include "core/base/memory.h"
 
+#define STUB_SHARE 0.2   /* of the interval before it */
+
 bool points_add(struct points *points, double x, double y)
 {
     if (points->count == points->capacity) {
@@ -32,17 +34,36 @@ bool points_add(struct points *points, double x, double y)
     return true;
 }
 
+/* The end of a phase, shorter than a rate or a percentile can be told from. */
+static bool row_is_stub(const struct story *story, size_t row)
+{
+    const struct series_table *series = &story->result->series;
+
+    return row > 0 && series_cell(series, row, 0) == series_cell(series, row - 1, 0)
+        && story->length[row] < STUB_SHARE * story->length[row - 1];
+}
+
 double *story_column(const struct story *story, const char *name, bool is_per_second)
 {
     const struct series_table *series = &story->result->series;
     size_t                     column = series_column(series, name);
+    const size_t               length = strlen(name);
+    const bool                 is_latency = length > 3 && strcmp(name + length - 3, "_ns") == 0;
     double                    *values;
 
     if (column == SIZE_MAX || series->row_count == 0)
         return NULL;
     values = memory_allocate(series->row_count * sizeof *values);
-    for (size_t i = 0; values != NULL && i < series->row_count; i++)
-        values[i] = series_cell(series, i, column) / (is_per_second ? story->length[i] : 1);
+    for (size_t i = 0; values != NULL && i < series->row_count; i++) {
+        const double value = series_cell(series, i, column);
+
+        values[i] = is_per_second ? value / story->length[i] : value;
+        if (row_is_stub(story, i) && is_per_second)
+            values[i] = (value + series_cell(series, i - 1, column))
+                      / (story->length[i] + story->length[i - 1]);
+        else if (row_is_stub(story, i) && is_latency)
+            values[i] = values[i - 1];
+    }
     return values;
 }
 
@@ -142,8 +163,12 @@ static void interval_take(struct story *story, struct hlog_interval *interval, d
         starts[phase] = interval->start;
     from = story->bands[phase].from + interval->start - starts[phase];
     to = from + interval->seconds;
-    (void)points_add(&story->rates[operation], to,
-                     (double)interval->latency.count / fmax(interval->seconds, 1e-3));
+    if (interval->seconds >= STUB_SHARE * story->interval_seconds[operation]
+        || story->interval_phase[operation] != phase)
+        (void)points_add(&story->rates[operation], to,
+                         (double)interval->latency.count / fmax(interval->seconds, 1e-3));
+    story->interval_seconds[operation] = interval->seconds;
+    story->interval_phase[operation] = phase;
     heat_add(story, from, to, &interval->latency);
     if (strcmp(story->bands[phase].name, "load") != 0)
         histogram_add(&story->latencies[operation], &interval->latency);

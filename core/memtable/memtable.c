@@ -123,15 +123,14 @@ static enum kiwi_status version_replace(struct memtable *memtable, uint32_t *slo
     return KIWI_OK;
 }
 
-/* slot: of the newest version before, which stays; NULL: the key is new. path: has been begun. */
+/* slot: of the newest version before, which stays; NULL: the key is new. */
 static enum kiwi_status version_add(struct memtable *memtable, uint32_t *slot, uint32_t hash,
-                                    const struct entry *entry, struct skiplist_path *path)
+                                    const struct entry *entry, const struct skiplist_path *path)
 {
     uint32_t record;
 
     if (slot == NULL)
         TRY(key_index_prepare(&memtable->index, &memtable->arena, hash));
-    skiplist_path_finish(&memtable->list, entry->key, entry->sequence, path);
     TRY(record_allocate(memtable, entry, skiplist_insert_bytes(&memtable->list, path), &record));
     record_write(record_at(memtable, record), hash, entry);
     skiplist_insert(&memtable->list, path, record);
@@ -143,11 +142,23 @@ static enum kiwi_status version_add(struct memtable *memtable, uint32_t *slot, u
     return KIWI_OK;
 }
 
+/* Where the next put that was announced begins; NULL: this is not that one. */
+static struct block *ahead_take(struct memtable *memtable, uint64_t hash)
+{
+    const struct ahead_put *put = &memtable->ahead[memtable->ahead_first % AHEAD_PUTS_MAX];
+
+    if (memtable->ahead_first == memtable->ahead_end || put->hash != hash)
+        return NULL;
+    memtable->ahead_first++;
+    return put->bottom;
+}
+
 enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const struct entry *entry,
                               uint64_t newest_snapshot)
 {
     struct skiplist_path path;
     uint32_t             index_hash = key_index_hash(hash), *slot;
+    struct block        *bottom = ahead_take(memtable, hash);
     bool                 path_is_begun;
 
     assert(!memtable->is_frozen);
@@ -156,7 +167,7 @@ enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const st
     assert(entry->sequence - 1 < SEQUENCE_MAX);
     key_index_prefetch(&memtable->index, index_hash);
     /* While new keys stream in, index and list are fetched side by side; updates need no list. */
-    path_is_begun = memtable->new_streak >= NEW_STREAK_LONG;
+    path_is_begun = bottom == NULL && memtable->new_streak >= NEW_STREAK_LONG;
     if (path_is_begun)
         skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
     slot = key_index_find(&memtable->index, index_hash, entry->key);
@@ -168,8 +179,12 @@ enum kiwi_status memtable_put(struct memtable *memtable, uint64_t hash, const st
         if (newest > newest_snapshot)
             return version_replace(memtable, slot, index_hash, entry);
     }
+    if (bottom != NULL
+        && skiplist_path_in(&memtable->list, bottom, entry->key, entry->sequence, &path))
+        return version_add(memtable, slot, index_hash, entry, &path);
     if (!path_is_begun)
         skiplist_path_begin(&memtable->list, entry->key, entry->sequence, &path);
+    skiplist_path_finish(&memtable->list, entry->key, entry->sequence, &path);
     return version_add(memtable, slot, index_hash, entry, &path);
 }
 
@@ -256,10 +271,16 @@ void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash)
     (void)key_index_prefetch_record(&memtable->index, key_index_hash(hash));
 }
 
-void memtable_prefetch_put(const struct memtable *memtable, uint64_t hash, struct bytes key)
+void memtable_prefetch_put(struct memtable *memtable, uint64_t hash, struct bytes key)
 {
-    if (!key_index_prefetch_record(&memtable->index, key_index_hash(hash)))
-        skiplist_prefetch(&memtable->list, key);
+    struct ahead_put *put;
+
+    if (key_index_prefetch_record(&memtable->index, key_index_hash(hash)))
+        return;
+    if (memtable->ahead_end - memtable->ahead_first == AHEAD_PUTS_MAX)
+        memtable->ahead_first++; /* a put that was never made */
+    put = &memtable->ahead[memtable->ahead_end++ % AHEAD_PUTS_MAX];
+    *put = (struct ahead_put){ hash, skiplist_bottom(&memtable->list, key, SEQUENCE_MAX) };
 }
 
 /* ---- open, close, counters ---- */

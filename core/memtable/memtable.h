@@ -65,8 +65,8 @@ void memtable_prefetch(const struct memtable *memtable, uint64_t hash);
 /* And what comes second, the record; for many lookups at once, when the first has had time. */
 void memtable_prefetch_record(const struct memtable *memtable, uint64_t hash);
 /* The same for a put that is a few operations away: the record it will replace, or, when the key is
- * new, the list's blocks. */
-void memtable_prefetch_put(const struct memtable *memtable, uint64_t hash, struct bytes key);
+ * new, the list's blocks; the put then begins where they end. */
+void memtable_prefetch_put(struct memtable *memtable, uint64_t hash, struct bytes key);
 
 void         memtable_freeze(struct memtable *memtable);
 uint64_t     memtable_bytes(const struct memtable *memtable);       /* memory taken, all of it */

@@ -164,11 +164,10 @@ static inline void block_prefetch(const struct block *block, bool is_bottom)
 }
 
 /* The bottom block where (key, sequence) is or belongs; fetched, not yet looked at. */
-const struct block *skiplist_bottom(const struct skiplist *list, struct bytes key,
-                                    uint64_t sequence)
+struct block *skiplist_bottom(const struct skiplist *list, struct bytes key, uint64_t sequence)
 {
-    const struct block *block = block_at(list, list->top);
-    uint32_t            ties;
+    struct block *block = block_at(list, list->top);
+    uint32_t      ties;
 
     for (uint32_t level = list->levels - 1; level > 0; level--) {
         block = block_at(list, block->children[block_child(list, block, key, sequence, &ties)]);
@@ -189,11 +188,6 @@ struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes ke
                                     uint64_t sequence)
 {
     return skiplist_find_in(list, skiplist_bottom(list, key, sequence), key, sequence);
-}
-
-void skiplist_prefetch(const struct skiplist *list, struct bytes key)
-{
-    (void)skiplist_bottom(list, key, SEQUENCE_MAX);
 }
 
 static void ties_note(struct skiplist *list, struct block *block, uint32_t ties)
@@ -229,6 +223,22 @@ void skiplist_path_finish(struct skiplist *list, struct bytes key, uint64_t sequ
 
     path->places[0] = block_lower(list, path->blocks[0], key, sequence, &ties);
     ties_note(list, path->blocks[0], ties);
+}
+
+bool skiplist_path_in(struct skiplist *list, struct block *bottom, struct bytes key,
+                      uint64_t sequence, struct skiplist_path *path)
+{
+    uint32_t ties, place;
+
+    if (UNLIKELY(bottom->count == BLOCK_SLOTS))
+        return false;
+    place = block_lower(list, bottom, key, sequence, &ties);
+    if (place == 0 || place == bottom->count)
+        return false;
+    path->blocks[0] = bottom;
+    path->places[0] = place;
+    ties_note(list, bottom, ties);
+    return true;
 }
 
 /* ---- insert ---- */

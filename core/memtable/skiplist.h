@@ -63,13 +63,10 @@ struct skiplist_place skiplist_find(const struct skiplist *list, struct bytes ke
                                     uint64_t sequence);
 
 /* The same in two halves: the block, which is only being fetched, and the place in it. */
-const struct block   *skiplist_bottom(const struct skiplist *list, struct bytes key,
+struct block         *skiplist_bottom(const struct skiplist *list, struct bytes key,
                                       uint64_t sequence);
 struct skiplist_place skiplist_find_in(const struct skiplist *list, const struct block *bottom,
                                        struct bytes key, uint64_t sequence);
-
-/* Brings the bottom block where key belongs into the processor's cache. */
-void skiplist_prefetch(const struct skiplist *list, struct bytes key);
 
 /*
  * Inserting is several steps, so that nothing is half done when memory ends: find the way, reserve
@@ -81,6 +78,13 @@ void     skiplist_path_begin(struct skiplist *list, struct bytes key, uint64_t s
                              struct skiplist_path *path);
 void     skiplist_path_finish(struct skiplist *list, struct bytes key, uint64_t sequence,
                               struct skiplist_path *path);
+/*
+ * The whole way at once, when it is known to lead into this bottom block and the block has room:
+ * false where the block does not show that by itself, as when the entry is before or after all of
+ * its records or it is full.
+ */
+bool     skiplist_path_in(struct skiplist *list, struct block *bottom, struct bytes key,
+                          uint64_t sequence, struct skiplist_path *path);
 /* At most, wherever the way leads. */
 uint64_t skiplist_insert_bytes_max(const struct skiplist *list);
 uint64_t skiplist_insert_bytes(const struct skiplist *list, const struct skiplist_path *path);

@@ -6,6 +6,14 @@
 #include "core/memtable/key_index.h"
 #include "core/memtable/skiplist.h"
 
+#define AHEAD_PUTS_MAX 16u
+
+/* A put to come, and the bottom block where its key belonged when that was fetched. */
+struct ahead_put {
+    uint64_t      hash;
+    struct block *bottom;
+};
+
 struct memtable {
     struct arena          arena;
     struct skiplist       list;
@@ -16,4 +24,7 @@ struct memtable {
     uint64_t              data_bytes;
     uint32_t              new_streak; /* how many puts in a row brought a new key */
     bool                  is_frozen;
+    /* A ring, in the order of the puts: from ahead_first up to ahead_end, both modulo its size. */
+    uint32_t              ahead_first, ahead_end;
+    struct ahead_put      ahead[AHEAD_PUTS_MAX];
 };

@@ -21,6 +21,8 @@
 #define SLOWNESS 1
 #endif
 
+#define AHEAD_COUNT 24u  /* more than a memtable remembers */
+
 struct run {
     enum key_shape     shape;
     enum heads_variant variant;
@@ -39,6 +41,8 @@ struct world {
     uint64_t         sequence, newest_snapshot;
     uint8_t         *key, *value;
     const struct run *run;
+    uint64_t         ahead[AHEAD_COUNT]; /* numbers of keys that were announced, in order */
+    uint32_t         ahead_at, ahead_count;
 };
 
 static uint64_t hash_of(const struct run *run, struct bytes key)
@@ -46,7 +50,7 @@ static uint64_t hash_of(const struct run *run, struct bytes key)
     return run->hash_is_poor ? 77 : hash_key(key, 5);
 }
 
-static struct bytes world_key(struct world *world)
+static uint64_t world_number(struct world *world)
 {
     const struct run *run = world->run;
     uint64_t          number = dice_below(&world->dice, run->keys);
@@ -56,14 +60,47 @@ static struct bytes world_key(struct world *world)
         if (dice_below(&world->dice, 8) != 0)
             number = world->sequence;
     }
-    return key_of(run->shape, number, world->key);
+    return number;
+}
+
+static struct bytes world_key(struct world *world)
+{
+    return key_of(world->run->shape, world_number(world), world->key);
+}
+
+/* Announces puts to come; world_ahead_next makes most of them, in their order. */
+static void world_announce(struct world *world)
+{
+    world->ahead_at = 0;
+    world->ahead_count = 1 + (uint32_t)dice_below(&world->dice, AHEAD_COUNT);
+    for (uint32_t i = 0; i < world->ahead_count; i++) {
+        struct bytes key;
+
+        world->ahead[i] = world_number(world);
+        key = key_of(world->run->shape, world->ahead[i], world->key);
+        memtable_prefetch_put(world->memtable, hash_of(world->run, key), key);
+    }
+}
+
+static struct bytes world_ahead_next(struct world *world)
+{
+    while (world->ahead_at < world->ahead_count) {
+        const uint64_t number = world->ahead[world->ahead_at++];
+
+        if (dice_below(&world->dice, 8) != 0) /* else it is never made */
+            return key_of(world->run->shape, number, world->key);
+    }
+    return world_key(world);
 }
 
 static void world_put(struct world *world)
 {
-    struct entry entry = { .key = world_key(world), .kind = ENTRY_PUT };
+    struct entry entry = { .kind = ENTRY_PUT };
     size_t       size = dice_below(&world->dice, world->run->value_bytes + 1);
 
+    if (dice_below(&world->dice, 16) == 0)
+        world_announce(world);
+    entry.key = world_ahead_next(world);
     entry.sequence = world->sequence += 1 + dice_below(&world->dice, 3);
     if (dice_below(&world->dice, 5) == 0) {
         entry.kind = ENTRY_DELETE;
@@ -86,8 +123,6 @@ static void world_put(struct world *world)
     default:
         break;
     }
-    if (dice_below(&world->dice, 4) == 0)
-        memtable_prefetch_put(world->memtable, hash_of(world->run, entry.key), entry.key);
     assert_int_equal(memtable_put(world->memtable, hash_of(world->run, entry.key), &entry,
                                   world->newest_snapshot), KIWI_OK);
     model_put(&world->model, &entry, world->newest_snapshot);

@@ -284,6 +284,34 @@ static void tied_heads_find_a_better_prefix(void **state)
     memtable_pool_close(pool);
 }
 
+/* Goal: a put that begins at a block announced for another key of its hash finds its own place.
+ * Method: one hash for two keys that are in none of the memtable's groups yet, far apart. */
+static void an_announced_block_is_taken_for_its_own_keys_alone(void **state)
+{
+    static const char *const pairs[][2] = { { "k0100", "k0000" }, { "k0100", "k9999" },
+                                            { "k9990", "k0001" }, { "k5000x", "k5000" } };
+    struct memtable_pool *pool;
+    struct memtable      *memtable = memtable_new(&pool);
+    char                  text[8];
+
+    (void)state;
+    for (uint32_t i = 10; i < 9990; i += 7) {
+        snprintf(text, sizeof text, "k%04u", i);
+        put(memtable, text, i);
+    }
+    for (uint64_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const uint64_t hash = hash_key(bytes_of("?", 1), i);
+        struct entry   entry = { .sequence = 20000 + i, .kind = ENTRY_PUT };
+
+        entry.key = bytes_of(pairs[i][1], strlen(pairs[i][1]));
+        memtable_prefetch_put(memtable, hash, bytes_of(pairs[i][0], strlen(pairs[i][0])));
+        assert_int_equal(memtable_put(memtable, hash, &entry, 0), KIWI_OK);
+        assert_true(skiplist_check(&memtable->list));
+    }
+    memtable_close(memtable);
+    memtable_pool_close(pool);
+}
+
 /* ---- several readers ---- */
 
 #define READER_KEYS 20000u
@@ -357,6 +385,7 @@ int main(void)
         cmocka_unit_test(cursor_leaves_an_end_only_by_a_seek),
         cmocka_unit_test(common_prefix_is_what_all_keys_share),
         cmocka_unit_test(tied_heads_find_a_better_prefix),
+        cmocka_unit_test(an_announced_block_is_taken_for_its_own_keys_alone),
         cmocka_unit_test(frozen_memtable_is_read_by_several_threads),
     };
 

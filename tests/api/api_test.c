@@ -19,27 +19,6 @@
 
 static enum world_way way_under_test;
 
-static struct kiwi_slice slice(const char *text)
-{
-    return (struct kiwi_slice){ text, strlen(text) };
-}
-
-static int world_setup(void **state)
-{
-    static struct world world;
-
-    world_make(&world, way_under_test, 11);
-    check_ok(world_open(&world));
-    *state = &world;
-    return 0;
-}
-
-static int world_teardown(void **state)
-{
-    world_end(*state);
-    return 0;
-}
-
 static void value_is(struct world *world, const char *key, const char *want)
 {
     struct kiwi_buffer value = { 0 };
@@ -646,7 +625,7 @@ static void misuse_is_answered_not_crashed(void **state)
     assert_string_equal(kiwi_status_text((enum kiwi_status)1000), "unknown status");
 }
 
-#define one(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
+#define one(test) world_test(test, &way_under_test)
 
 int main(int argc, char **argv)
 {

@@ -20,11 +20,6 @@
 
 static enum world_way way_under_test;
 
-static struct kiwi_slice slice(const char *text)
-{
-    return (struct kiwi_slice){ text, strlen(text) };
-}
-
 /* Twice as much data as there is memory: the child reads tables. */
 enum { FORK_KEYS = 8000, FORK_VALUE_BYTES = 2000 };
 

@@ -16,27 +16,6 @@
 
 static enum world_way way_under_test;
 
-static struct kiwi_slice slice(const char *text)
-{
-    return (struct kiwi_slice){ text, strlen(text) };
-}
-
-static int world_setup(void **state)
-{
-    static struct world world;
-
-    world_make(&world, way_under_test, 11);
-    check_ok(world_open(&world));
-    *state = &world;
-    return 0;
-}
-
-static int world_teardown(void **state)
-{
-    world_end(*state);
-    return 0;
-}
-
 static void rows_put(struct world *world)
 {
     char key[16];
@@ -293,7 +272,7 @@ static void scans_of_many_runs_show_the_newest_of_each_row(void **state)
 
 int main(int argc, char **argv)
 {
-#define one(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+#define one(name) world_test(name, &way_under_test)
     const struct CMUnitTest tests[] = {
         one(iterators_honour_bounds_and_prefix),
         one(each_refresh_sees_the_writes_before_it_and_no_later_one),

@@ -130,3 +130,22 @@ void world_end(struct world *world)
     else
         nftw(world->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+int world_setup(void **state)
+{
+    static struct world   world;
+    const enum world_way *way = *state;
+
+    world_make(&world, *way, 11);
+    *state = &world;
+    if (world_open(&world) == KIWI_OK)
+        return 0;
+    fprintf(stderr, "%s: %s\n", world_way_name(*way), kiwi_error_text());
+    return 1;
+}
+
+int world_teardown(void **state)
+{
+    world_end(*state);
+    return 0;
+}

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <string.h>
+
 #include "io/simulated.h"
 #include "kiwi/kiwi.h"
 #include "tests/support/mode.h"
@@ -29,6 +31,17 @@ enum kiwi_status world_close(struct world *world);
 /* Drops the open database as if the process had died (simulated: the caller has stopped the disk).
  * */
 void world_end(struct world *world); /* closes, removes the directory */
+
+/* A test whose state is an open database of its own. way: enum world_way *, which main has set. */
+#define world_test(test, way)                                                                   \
+    cmocka_unit_test_prestate_setup_teardown(test, world_setup, world_teardown, way)
+int world_setup(void **state);
+int world_teardown(void **state);
+
+static inline struct kiwi_slice slice(const char *text)
+{
+    return (struct kiwi_slice){ text, strlen(text) };
+}
 
 /* Seeds: printed, and taken from KIWI_SEED or the command line. */
 uint64_t seed_get(uint64_t fallback);

@@ -106,6 +106,17 @@ static enum kiwi_status put(struct scene *scene, uint32_t key, enum kiwi_durabil
                     (struct kiwi_slice){ value, sizeof value }, mode);
 }
 
+static void key_is_there(struct scene *scene, uint32_t key)
+{
+    struct kiwi_buffer value = { 0 };
+    char               name[16];
+
+    snprintf(name, sizeof name, "key-%04u", key);
+    check_ok(kiwi_get(scene->world.context, slice(name), NULL, &value));
+    assert_int_equal(value.size, 200);
+    kiwi_buffer_free(&value);
+}
+
 static void puts_ok(struct scene *scene)
 {
     for (uint32_t key = 0; key < KEYS; key++)
@@ -150,6 +161,75 @@ static void an_opening_tells_what_it_replayed(void **state)
     check_ok(world_open(&scene->world));
     one_line_is(scene, KIWI_LOG_NOTE, "shard 0 of /database/shard-00", "replayed");
     one_line_is(scene, KIWI_LOG_NOTE, "shard 1 of /database/shard-01", "replayed");
+}
+
+/* What a power cut may leave of the first shard's tail: nothing. */
+static void tail_wipe(struct scene *scene)
+{
+    static uint8_t  zeros[4096];
+    struct io_file *file;
+    uint64_t        bytes;
+
+    check_ok(io_file_open(scene->world.options.io, "/database/shard-00/tail", 0, &file));
+    check_ok(io_file_size(file, &bytes));
+    for (uint64_t at = 0; at < bytes; at += sizeof zeros)
+        check_ok(io_file_write(file, zeros, sizeof zeros, at));
+    io_file_close(file);
+}
+
+/* Goal: groups that were written behind one that was not are cut off and told, everything durable
+ * before them is there, and they never come back. Method: four groups are in flight, the write of
+ * the first fails, the power goes and takes what the tail had. */
+static void groups_behind_a_torn_end_are_told_when_they_are_cut_off(void **state)
+{
+    enum { GROUPS = 4, VALUE_BYTES = 66000 };
+    static uint8_t     bytes[VALUE_BYTES];
+    struct scene      *scene = *state;
+    struct world      *world = &scene->world;
+    struct simulation *disk = world->simulation;
+    struct kiwi_op     ops[GROUPS] = { 0 }, *list[GROUPS], *done[GROUPS];
+    struct kiwi_buffer value = { 0 };
+    char               names[GROUPS][16];
+    size_t             count = 0;
+
+    check_ok(world_close(world));
+    world->options.memtable_bytes = 512u << 10; /* no flush comes between */
+    check_ok(world_open(world));
+    puts_ok(scene);
+    check_ok(kiwi_wait_durable(world->context));
+    for (uint32_t i = 0, name = 0; i < GROUPS; name++) {
+        snprintf(names[i], sizeof names[i], "large-%u", name);
+        ops[i] = (struct kiwi_op){ .verb = KIWI_PUT, .key = slice(names[i]),
+                                   .value = { bytes, sizeof bytes }, .durability = KIWI_DURABLE };
+        list[i] = &ops[i];
+        i += kiwi_shard_of(world->db, ops[i].key) == 0;
+    }
+    simulation_fail_at(disk, simulation_operations(disk) + 1, KIWI_IO, false);
+    for (uint32_t i = 0; i < GROUPS; i++)
+        check_ok(kiwi_submit(world->context, &list[i], 1));
+    while (count < GROUPS)
+        count += kiwi_poll(world->context, done, GROUPS, KIWI_FOREVER);
+    for (uint32_t i = 0; i < GROUPS; i++)
+        assert_true(ops[i].status == KIWI_IO || ops[i].status == KIWI_STOPPED);
+    simulation_fail_at(disk, 0, KIWI_OK, false);
+    simulation_crash(disk);
+    (void)world_close(world);
+    tail_wipe(scene);
+    for (uint32_t life = 0; life < 2; life++) {
+        scene->line_count = 0;
+        check_ok(world_open(world));
+        if (life == 0)
+            one_line_is(scene, KIWI_LOG_NOTE, "shard 0 of /database/shard-00",
+                        "3 log groups behind a torn end, never acknowledged as durable, were cut");
+        assert_int_equal(lines_with(scene, KIWI_LOG_NOTE, "torn end", ""), life == 0);
+        for (uint32_t key = 0; key < KEYS + life; key++)
+            key_is_there(scene, key);
+        for (uint32_t i = 0; i < GROUPS; i++)
+            assert_int_equal(kiwi_get(world->context, ops[i].key, NULL, &value), KIWI_NOT_FOUND);
+        check_ok(put(scene, KEYS + life, KIWI_DURABLE));
+        simulation_kill(disk);
+        (void)world_close(world);
+    }
 }
 
 static void a_shard_that_stops_is_told_once_with_its_cause(void **state)
@@ -265,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(a_database_without_trouble_is_silent),
         LOG_TEST(an_opening_tells_what_it_replayed),
+        LOG_TEST(groups_behind_a_torn_end_are_told_when_they_are_cut_off),
         LOG_TEST(a_shard_that_stops_is_told_once_with_its_cause),
         LOG_TEST(flushes_that_fail_are_told_once_and_that_they_work_again),
         LOG_TEST(damage_that_a_read_meets_is_told_with_file_and_offset),

@@ -162,8 +162,7 @@ enum kiwi_status shard_open_finish(struct shard *shard)
     shard->is_recovering = false;
     TRY(status);
     recovery_tell(shard);
-    if (wal_staged_bytes(shard->wal) > 0)
-        shard->log_deadline_ns = io_now_ns(shard->options.io);
+    assert(wal_staged_bytes(shard->wal) == 0); /* what was replayed is on stable media */
     shard->wants_runner = true;
     admission_update(shard);
     memory_prefault(shard);
@@ -341,8 +340,6 @@ enum kiwi_status shard_close(struct shard *shard)
     struct notices   notices;
     enum kiwi_status status;
 
-    if (shard == NULL)
-        return KIWI_OK;
     assert(shard->runner == NULL);
     assert(shard->snapshot_count == 0);
     assert(shard->waiters == NULL);

@@ -256,7 +256,7 @@ void shard_options_changed(struct shard *shard);
 MUST_USE enum kiwi_status shard_settle(struct shard *shard, struct context *context);
 uint64_t shard_recovered_sequence(const struct shard *shard);
 /* No context attached, nothing in flight. Syncs the log, seals it. Returns the first error. */
-enum kiwi_status shard_close(struct shard *shard); /* NULL is fine */
+enum kiwi_status shard_close(struct shard *shard);
 
 void shard_free(struct shard *shard); /* without sealing: recovery failed, or a test crashed */
 

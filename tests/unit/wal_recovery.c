@@ -5,6 +5,7 @@
 #include "tests/unit/wal_harness.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MIB (1ull << 20)
@@ -334,6 +335,49 @@ static void recovery_without_memory_can_be_repeated(void **state)
     }
 }
 
+/* Goal: leftovers that could not be erased for want of memory are found and erased by the next
+ * recovery. Method: the second of two groups was written, the tail is gone. */
+static void leftovers_wait_for_a_recovery_that_has_memory(void **state)
+{
+    uint32_t erase_refusals = 0;
+
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct harness   harness;
+        enum kiwi_status status;
+        bool             is_erase;
+
+        harness_open_in_memory(&harness, 256 << 10, 64 << 10);
+        append_many(&harness, 10);
+        harness_flush(&harness);
+        append_many(&harness, 1);
+        (void)harness_cut(&harness);
+        append_many(&harness, 1);
+        group_write_unseen(harness_cut(&harness));
+        harness_drop(&harness);
+        harness_tail_wipe(&harness);
+        memory_fail_after(n);
+        status = harness_reopen(&harness);
+        memory_fail_after(0);
+        is_erase = status != KIWI_OK && strstr(kiwi_error_text(), "to settle a log") != NULL;
+        if (status != KIWI_OK) {
+            assert_int_equal(status, KIWI_NO_MEMORY);
+            assert_int_equal(harness_reopen(&harness), KIWI_OK);
+        }
+        if (is_erase || status == KIWI_OK)
+            assert_int_equal(harness.recovery.leftover_count, 1);
+        erase_refusals += is_erase;
+        assert_int_equal(harness.replayed_last, 10);
+        assert_int_equal(harness_reopen(&harness), KIWI_OK);
+        assert_int_equal(harness.recovery.leftover_count, 0);
+        assert_int_equal(harness.replayed_last, 10);
+        harness_close(&harness);
+        if (status == KIWI_OK)
+            break;
+    }
+    assert_int_equal(erase_refusals, 1);
+}
+
 static void creation_without_memory_can_be_repeated(void **state)
 {
     (void)state;
@@ -469,6 +513,7 @@ int main(void)
         cmocka_unit_test(open_group_is_read_up_to_its_last_whole_append),
         cmocka_unit_test(tail_with_lost_pages_gives_a_prefix),
         cmocka_unit_test(recovery_without_memory_can_be_repeated),
+        cmocka_unit_test(leftovers_wait_for_a_recovery_that_has_memory),
         cmocka_unit_test(creation_without_memory_can_be_repeated),
         cmocka_unit_test(large_append_without_memory_changes_nothing),
         cmocka_unit_test(status_of_the_visitor_travels),

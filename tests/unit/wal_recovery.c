@@ -378,6 +378,56 @@ static void leftovers_wait_for_a_recovery_that_has_memory(void **state)
     assert_int_equal(erase_refusals, 1);
 }
 
+static enum kiwi_status visit_takes(void *context, const struct wal_replayed *record)
+{
+    (void)context;
+    (void)record;
+    return KIWI_OK;
+}
+
+static void ring_is_as_in(const struct harness *harness, const struct harness_copy *copy)
+{
+    struct harness_copy now = harness_copy_take(harness);
+
+    assert_int_equal(now.ring_bytes, copy->ring_bytes);
+    assert_memory_equal(now.ring, copy->ring, copy->ring_bytes);
+    harness_copy_free(&now);
+}
+
+/* Goal: a log whose tail the file system stops giving while it is read says so, changes nothing,
+ * and is whole when the file system is. Method: the file is cut short once it is mapped. */
+static void tail_that_is_lost_while_a_log_is_read_is_told(void **state)
+{
+    struct harness      harness;
+    struct harness_copy copy;
+    char                path[512];
+    enum kiwi_status    status;
+
+    (void)state;
+    harness_open_in_memory(&harness, 256 << 10, 64 << 10);
+    append_many(&harness, 10);
+    harness_flush(&harness);
+    append_many(&harness, 5);
+    harness_drop(&harness);
+    copy = harness_copy_take(&harness);
+    assert_int_equal(wal_open(&harness.options, &harness.wal), KIWI_OK);
+    snprintf(path, sizeof path, "%s/tail", harness.directory);
+    assert_int_equal(truncate(path, 0), 0);
+    status = wal_recover(harness.wal, harness.position, 0, visit_takes, NULL, &harness.recovery);
+    assert_int_equal(status, KIWI_IO);
+    assert_non_null(strstr(kiwi_error_text(), path));
+    assert_non_null(strstr(kiwi_error_text(), "the file system does not give a page of it"));
+    harness_drop(&harness);
+    assert_int_equal(truncate(path, (off_t)copy.tail_bytes), 0); /* as large as it was, zeros */
+    ring_is_as_in(&harness, &copy);
+    harness_copy_restore(&harness, &copy);
+    harness_copy_free(&copy);
+    assert_int_equal(harness_reopen(&harness), KIWI_OK);
+    assert_int_equal(harness.replayed_count, 15);
+    assert_int_equal(harness.recovery.tail_record_count, 5);
+    harness_close(&harness);
+}
+
 static void creation_without_memory_can_be_repeated(void **state)
 {
     (void)state;
@@ -503,6 +553,8 @@ static void random_lives_follow_each_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First: cmocka sets its handler of SIGBUS before each test, ours comes four times. */
+        cmocka_unit_test(tail_that_is_lost_while_a_log_is_read_is_told),
         cmocka_unit_test(everything_appended_survives_the_process),
         cmocka_unit_test(groups_in_flight_survive_the_process),
         cmocka_unit_test(leftovers_beyond_a_hole_never_return),

@@ -251,7 +251,7 @@ enum kiwi_status kiwi_open(const char *directory, const struct kiwi_options *opt
         return FAIL(KIWI_INVALID, "the directory name is empty");
     bytes = strlen(directory) + 1;
     if (bytes > 4000)
-        return FAIL(KIWI_INVALID, "the directory name is longer than 4000 bytes");
+        return FAIL(KIWI_INVALID, "the directory name is longer than 3999 bytes");
     db = memory_allocate_zeroed(sizeof *db);
     if (db == NULL)
         return FAIL(KIWI_NO_MEMORY, "no memory to open a database");

@@ -221,8 +221,7 @@ enum kiwi_status identity_open(struct kiwi_db *db, const struct kiwi_options *op
     struct identity  identity;
     enum kiwi_status status;
 
-    if ((size_t)snprintf(path, sizeof path, "%s/IDENTITY", db->directory) >= sizeof path)
-        return FAIL(KIWI_INVALID, "the directory name is longer than %zu bytes", sizeof path - 16);
+    snprintf(path, sizeof path, "%.4000s/IDENTITY", db->directory);
     status = identity_read(db, path, &data, &bytes);
     if (status == KIWI_NOT_FOUND && !options->create)
         return FAIL(KIWI_NOT_FOUND, "%s is not a kiwi database (no IDENTITY), and create is off",

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kiwi/verify.h"
 #include "tests/support/check.h"
 #include "tests/support/world.h"
 
@@ -216,6 +217,50 @@ static void a_foreign_identity_is_refused_and_left_alone(void **state)
     assert_non_null(fgets(text, sizeof text, file));
     assert_string_equal(text, "something else ");
     fclose(file);
+    world_end(&world);
+}
+
+/* The longest name that is taken, by slashes: what every file in it is called still fits. */
+static void a_directory_name_may_have_3999_bytes_and_no_more(void **state)
+{
+    struct kiwi_verify_options verify = { 0 };
+    struct kiwi_verify_report  report;
+    struct world               world;
+    struct kiwi_db            *db;
+    struct kiwi_buffer         value = { 0 };
+    char                       name[4001] = "";
+    size_t                     used;
+
+    (void)state;
+    if (way_under_test == WORLD_SIMULATED) /* its paths are shorter */
+        skip();
+    world_make(&world, way_under_test, 3);
+    verify.io_backend = world.options.io_backend;
+    used = strlen(world.directory);
+    memcpy(name, world.directory, used);
+    memset(name + used, '/', 4000 - used);
+    memcpy(name + 3996, "data", 4);
+    assert_int_equal(kiwi_open(name, &world.options, &db), KIWI_INVALID);
+    assert_non_null(strstr(kiwi_error_text(), "the directory name is longer than 3999 bytes"));
+    assert_null(db);
+    memcpy(name + 3995, "data", 5);
+    for (int round = 0; round < 2; round++) {
+        struct kiwi_context *context;
+
+        check_ok(kiwi_open(name, &world.options, &db));
+        check_ok(kiwi_context_open(db, 4, &context));
+        if (world.options.drive == KIWI_ATTACHED)
+            check_ok(kiwi_attach(context, 3));
+        if (round == 0)
+            check_ok(kiwi_put(context, slice("key"), slice("value"), KIWI_PROCESS));
+        check_ok(kiwi_get(context, slice("key"), NULL, &value));
+        check_ok(kiwi_flush(context));
+        kiwi_context_close(context);
+        check_ok(kiwi_close(db));
+        world.options.create = false;
+    }
+    check_ok(kiwi_verify(name, &verify, &report));
+    kiwi_buffer_free(&value);
     world_end(&world);
 }
 
@@ -638,6 +683,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_directory_without_a_database_is_told_when_create_is_off),
         one(a_second_process_is_told_who_has_the_database),
         cmocka_unit_test(a_foreign_identity_is_refused_and_left_alone),
+        cmocka_unit_test(a_directory_name_may_have_3999_bytes_and_no_more),
         one(writes_complete_twice_when_asked),
         one(many_operations_in_flight_all_come_back),
         one(a_small_buffer_is_told_what_it_needs),

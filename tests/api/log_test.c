@@ -230,6 +230,7 @@ static void groups_behind_a_torn_end_are_told_when_they_are_cut_off(void **state
         simulation_kill(disk);
         (void)world_close(world);
     }
+    kiwi_buffer_free(&value);
 }
 
 static void a_shard_that_stops_is_told_once_with_its_cause(void **state)

@@ -147,6 +147,11 @@ def tree_files():
     return [n for n in names if os.path.exists(os.path.join(ROOT, n))]
 
 
+def source_read(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+        return file.read()
+
+
 def tree_findings():
     with open(os.path.join(ROOT, "scripts/layers.txt")) as file:
         rungs = ladder_read(file.read())
@@ -157,10 +162,22 @@ def tree_findings():
             continue
         with open(os.path.join(ROOT, name), encoding="utf-8") as file:
             findings += file_findings(name, file.read(), rungs)
+    with open(os.path.join(ROOT, "tests/mutations/list"), encoding="utf-8") as file:
+        findings += mutation_findings(file.read(), source_read)
     for room in rungs:
         if room != "include/kiwi" and any(n.startswith(room + "/") and n.endswith(".c") for n in names):
             if room + "/README.md" not in names:
                 findings.append(f"{room}: no README.md")
+    return findings
+
+
+def mutation_findings(text, source_of):
+    """A planted bug of scripts/mutate stands on a line that is there once."""
+    findings = []
+    for name, path, before in re.findall(r"^name: (.*)\nfile: (.*)\nbefore: (.*)$", text, re.MULTILINE):
+        count = source_of(path).split("\n").count(before)
+        if count != 1:
+            findings.append(f"tests/mutations/list: '{name}': its line is {count} times in {path}")
     return findings
 
 
@@ -193,12 +210,15 @@ def self_test():
         word_findings("x.c", "/* TO" + "DO */"),
         word_findings("io/" + "util.c", ""),
         SYSTEM_SYMBOLS.match("pthread_create@GLIBC_2.34"),
+        mutation_findings("name: n\nfile: f\nbefore:  a;\nafter:  b;\n", lambda path: "c;\n"),
+        mutation_findings("name: n\nfile: f\nbefore:  a;\nafter:  b;\n", lambda path: " a;\n a;\n"),
     ]
     silent = [
         include_finding("core/shard/x.c", "io/io.h", rungs),
         include_finding("io/x.c", "io/io.h", rungs),
         call_findings("core/x.c", "memory_free(p); x->free(y); /* free(z) */"),
         size_findings("x.c", "short\n"),
+        mutation_findings("name: n\nfile: f\nbefore:  a;\nafter:  b;\n", lambda path: "x\n a;\n"),
     ]
     bad = [i for i, c in enumerate(checks) if not c] + [100 + i for i, c in enumerate(silent) if c]
     print("self-test:", "failed " + str(bad) if bad else "every check can fail, none cries wolf")

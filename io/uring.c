@@ -72,6 +72,13 @@ static const unsigned flag_sets[] = {
     0,
 };
 
+/*
+ * The kernel gives the memory of a closed ring to a new one, perhaps of another thread, and so
+ * orders the two; but liburing asks for it without the C library, where ThreadSanitizer does not
+ * see it and would take both for one. This says it once more.
+ */
+static _Atomic uint32_t rings_closed;
+
 static int ring_make(struct io_uring *ring, uint32_t entries)
 {
     int result = -EINVAL;
@@ -83,6 +90,7 @@ static int ring_make(struct io_uring *ring, uint32_t entries)
         };
         result = io_uring_queue_init_params(entries, ring, &parameters);
     }
+    (void)atomic_load_explicit(&rings_closed, memory_order_acquire);
     if (result == 0)
         fcntl(ring->ring_fd, F_SETFD, FD_CLOEXEC); /* no program started from here gets it */
     return result;
@@ -134,8 +142,10 @@ static void ring_open(struct uring_queue *queue)
 
 static void ring_close(struct uring_queue *queue)
 {
-    if (queue->has_ring)
+    if (queue->has_ring) {
+        atomic_fetch_add_explicit(&rings_closed, 1, memory_order_release);
         io_uring_queue_exit(&queue->ring);
+    }
     queue->has_ring = false;
 }
 

@@ -1,15 +1,18 @@
 /*
- * io_thread.c: threads, parking, mailboxes, the token, and the clock across threads.
+ * io_thread.c: threads, parking, mailboxes, the token, and clock and queues across threads.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "io/clock.h"
+#include "io/io.h"
 #include "io/mailbox.h"
 #include "io/thread.h"
 
@@ -171,6 +174,66 @@ static void time_never_goes_back_between_threads(void **state)
     assert_int_equal(atomic_load(&went_back), 0);
 }
 
+/* Threads that take turns, and tell each other nothing but whose turn it is. */
+struct turns {
+    _Atomic uint32_t turn;  /* relaxed: it orders nothing */
+    _Atomic uint32_t names;
+    struct io       *io;
+    struct io_file  *file;
+};
+
+#define TURNS        20u
+#define TURN_THREADS 2u
+
+static void turn_done(struct io_request *request)
+{
+    assert_int_equal(request->status, KIWI_OK);
+}
+
+static void queues_in_turn(void *context)
+{
+    struct turns     *turns = context;
+    const uint32_t    mine = atomic_fetch_add_explicit(&turns->names, 1, memory_order_relaxed);
+    struct io_queue  *queues[TURNS];
+    struct io_request request;
+
+    for (uint32_t turn = mine; turn < TURNS; turn += TURN_THREADS)
+        assert_int_equal(io_queue_open(turns->io, 4, &queues[turn]), KIWI_OK);
+    for (uint32_t turn = mine; turn < TURNS; turn += TURN_THREADS) {
+        while (atomic_load_explicit(&turns->turn, memory_order_relaxed) != turn)
+            thread_yield();
+        request = (struct io_request){ .verb = IO_SYNC, .file = turns->file, .done = turn_done };
+        io_queue_add(queues[turn], &request); /* the first makes the ring */
+        io_queue_close(queues[turn]);
+        atomic_store_explicit(&turns->turn, turn + 1, memory_order_relaxed);
+    }
+}
+
+/* Goal: a queue may get the memory of one that another thread has closed, which is no race.
+ * Method: all are open before the first turn; the memory of a ring comes with its first request. */
+static void threads_close_and_open_queues_in_turn(void **state)
+{
+    struct turns   turns = { 0 };
+    struct thread *threads[TURN_THREADS];
+    char           path[] = "io_thread_XXXXXX";
+    int            descriptor = mkstemp(path);
+
+    (void)state;
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    if (io_open(IO_BACKEND_URING, &turns.io) != KIWI_OK)
+        assert_int_equal(io_open(IO_BACKEND_POSIX, &turns.io), KIWI_OK);
+    assert_int_equal(io_file_open(turns.io, path, 0, &turns.file), KIWI_OK);
+    for (uint32_t i = 0; i < TURN_THREADS; i++)
+        assert_int_equal(thread_start(queues_in_turn, &turns, -1, "turns", &threads[i]), KIWI_OK);
+    for (uint32_t i = 0; i < TURN_THREADS; i++)
+        thread_join(threads[i]);
+    assert_int_equal(turns.turn, TURNS);
+    io_file_close(turns.file);
+    io_close(turns.io);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +244,7 @@ int main(void)
         cmocka_unit_test(mail_of_one_sender_arrives_in_order),
         cmocka_unit_test(the_token_lets_one_in),
         cmocka_unit_test(time_never_goes_back_between_threads),
+        cmocka_unit_test(threads_close_and_open_queues_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

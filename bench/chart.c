@@ -461,18 +461,38 @@ static void bar_row_draw(FILE *file, const struct chart_bars *bars, size_t row, 
             chart_number(sum, bars->unit, text, sizeof text));
 }
 
+/* Names in the colors of their index. */
+static void legend_write(FILE *file, const char *const *names, size_t count)
+{
+    fputs("<p class=\"legend\">", file);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(file, "<span><i class=\"c%zu\"></i>", i % CHART_COLOR_COUNT);
+        html_text(file, names[i]);
+        fputs("</span> ", file);
+    }
+    fputs("</p>\n", file);
+}
+
+/* values: row by row. */
+static void grid_csv_write(FILE *file, const char *const *rows, size_t row_count,
+                           const char *const *parts, size_t part_count, const double *values)
+{
+    fputs("<pre class=\"data\" hidden data-plain=\"1\">row,part,value\n", file);
+    for (size_t i = 0; i < row_count * part_count; i++) {
+        html_text(file, rows[i / part_count]);
+        fputc(',', file);
+        html_text(file, parts[i % part_count]);
+        fprintf(file, ",%.9g\n", values[i]);
+    }
+    fputs("</pre>\n", file);
+}
+
 void chart_bars_draw(FILE *file, const struct chart_bars *bars)
 {
     double scale = 0;
 
     figure_begin(file, bars->id, bars->title, bars->note);
-    fputs("<p class=\"legend\">", file);
-    for (size_t i = 0; bars->part_count > 1 && i < bars->part_count; i++) {
-        fprintf(file, "<span><i class=\"c%zu\"></i>", i % CHART_COLOR_COUNT);
-        html_text(file, bars->parts[i]);
-        fputs("</span> ", file);
-    }
-    fputs("</p>\n", file);
+    legend_write(file, bars->parts, bars->part_count > 1 ? bars->part_count : 0);
     svg_begin(file, bars->title, 12 + 26.0 * (double)bars->row_count);
     for (size_t row = 0; row < bars->row_count; row++) {
         double sum = 0;
@@ -482,14 +502,8 @@ void chart_bars_draw(FILE *file, const struct chart_bars *bars)
     }
     for (size_t row = 0; row < bars->row_count; row++)
         bar_row_draw(file, bars, row, scale > 0 ? scale : 1);
-    fputs("</svg>\n<pre class=\"data\" hidden data-plain=\"1\">row,part,value\n", file);
-    for (size_t i = 0; i < bars->row_count * bars->part_count; i++) {
-        html_text(file, bars->rows[i / bars->part_count]);
-        fputc(',', file);
-        html_text(file, bars->parts[i % bars->part_count]);
-        fprintf(file, ",%.9g\n", bars->values[i]);
-    }
-    fputs("</pre>\n", file);
+    fputs("</svg>\n", file);
+    grid_csv_write(file, bars->rows, bars->row_count, bars->parts, bars->part_count, bars->values);
     figure_end(file);
 }
 
@@ -553,25 +567,15 @@ void chart_groups_draw(FILE *file, const struct chart_groups *groups)
                         * (double)groups->group_count;
 
     figure_begin(file, groups->id, groups->title, groups->note);
-    fputs("<p class=\"legend\">", file);
-    for (size_t i = 0; i < groups->bar_count; i++) {
-        fprintf(file, "<span><i class=\"c%zu\"></i>", i % CHART_COLOR_COUNT);
-        html_text(file, groups->bars[i]);
-        fputs("</span> ", file);
-    }
-    fprintf(file, "</p>\n<svg class=\"groups\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+    legend_write(file, groups->bars, groups->bar_count);
+    fprintf(file, "<svg class=\"groups\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
                   "tabindex=\"0\" aria-label=\"", GROUPS_WIDTH, height);
     html_text(file, groups->title);
     fputs("\">\n", file);
     for (size_t i = 0; i < groups->group_count; i++)
         group_draw(file, groups, i, 6 + (height / (double)groups->group_count) * (double)i);
-    fputs("</svg>\n<pre class=\"data\" hidden data-plain=\"1\">group,bar,value\n", file);
-    for (size_t i = 0; i < groups->group_count * groups->bar_count; i++) {
-        html_text(file, groups->groups[i / groups->bar_count]);
-        fputc(',', file);
-        html_text(file, groups->bars[i % groups->bar_count]);
-        fprintf(file, ",%.9g\n", groups->values[i]);
-    }
-    fputs("</pre>\n", file);
+    fputs("</svg>\n", file);
+    grid_csv_write(file, groups->groups, groups->group_count, groups->bars, groups->bar_count,
+                   groups->values);
     figure_end(file);
 }

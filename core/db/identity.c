@@ -13,9 +13,10 @@
 #include "core/base/memory.h"
 #include "core/format/plain_map.h"
 
-#define IDENTITY_MAGIC     "KIWIDB\r\n"
-#define IDENTITY_VERSION   1u
-#define IDENTITY_BYTES_MAX 4096u
+#define IDENTITY_MAGIC         "KIWIDB\r\n"
+#define IDENTITY_VERSION       1u
+#define IDENTITY_CHECKSUM_SEED 1u /* in every version, so that a newer one is told from damage */
+#define IDENTITY_BYTES_MAX     4096u
 
 struct identity {
     struct database_id id;
@@ -49,7 +50,7 @@ static enum kiwi_status identity_write(struct io *io, const char *path,
     msgpack_pack_str_body(&packer, "id", 2);
     msgpack_pack_bin(&packer, sizeof identity->id);
     msgpack_pack_bin_body(&packer, identity->id.bytes, sizeof identity->id);
-    checksum = le64_of(hash_checksum(buffer.data, buffer.size, IDENTITY_VERSION));
+    checksum = le64_of(hash_checksum(buffer.data, buffer.size, IDENTITY_CHECKSUM_SEED));
     msgpack_sbuffer_write(&buffer, (const char *)checksum.b, sizeof checksum);
     status = io_write_whole(io, path, buffer.data, buffer.size);
     msgpack_sbuffer_destroy(&buffer);
@@ -92,7 +93,7 @@ static enum kiwi_status identity_check(const char *path, const uint8_t *data, si
     if (bytes < 16 + 1 || memcmp(data, IDENTITY_MAGIC, 8) != 0)
         return FAIL(KIWI_CORRUPT, "%s at offset 0 is not the identity of a kiwi database", path);
     memcpy(checksum.b, data + bytes - 8, 8);
-    if (le64_get(checksum) != hash_checksum(data, bytes - 8, IDENTITY_VERSION))
+    if (le64_get(checksum) != hash_checksum(data, bytes - 8, IDENTITY_CHECKSUM_SEED))
         return FAIL(KIWI_CORRUPT, "%s: checksum at offset %zu does not match", path, bytes - 8);
     if (!plain_map_is(data + 8, bytes - 16))
         return FAIL(KIWI_CORRUPT, "%s at offset 8: not a map of plain values", path);

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/bytes.h"
+#include "core/base/hash.h"
 #include "kiwi/verify.h"
 #include "tests/support/check.h"
 #include "tests/support/world.h"
@@ -216,6 +218,45 @@ static void a_foreign_identity_is_refused_and_left_alone(void **state)
     file = fopen(path, "r");
     assert_non_null(fgets(text, sizeof text, file));
     assert_string_equal(text, "something else ");
+    fclose(file);
+    world_end(&world);
+}
+
+/* Goal: a database of a later format is told as such, not as damage, and left alone. Method: the
+ * identity of a database gets the next version, sealed as every version seals it. */
+static void a_newer_format_is_told_by_its_version(void **state)
+{
+    struct world    world;
+    struct kiwi_db *db;
+    char            path[300];
+    uint8_t         data[128], after[128], *version;
+    size_t          bytes;
+    FILE           *file;
+    le64            seal;
+
+    (void)state;
+    if (way_under_test == WORLD_SIMULATED)
+        skip();
+    world_make(&world, way_under_test, 3);
+    check_ok(world_open(&world));
+    check_ok(world_close(&world));
+    snprintf(path, sizeof path, "%s/IDENTITY", world.directory);
+    file = fopen(path, "r+");
+    assert_non_null(file);
+    bytes = fread(data, 1, sizeof data, file);
+    version = memmem(data, bytes, "version", 7);
+    assert_non_null(version);
+    version[7]++;
+    seal = le64_of(hash_checksum(data, bytes - 8, 1));
+    memcpy(data + bytes - 8, seal.b, 8);
+    rewind(file);
+    assert_int_equal(fwrite(data, 1, bytes, file), bytes);
+    fclose(file);
+    assert_int_equal(kiwi_open(world.directory, &world.options, &db), KIWI_UNSUPPORTED);
+    assert_non_null(strstr(kiwi_error_text(), "IDENTITY: format version 2; this library reads"));
+    file = fopen(path, "r");
+    assert_int_equal(fread(after, 1, sizeof after, file), bytes);
+    assert_memory_equal(after, data, bytes);
     fclose(file);
     world_end(&world);
 }
@@ -683,6 +724,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_directory_without_a_database_is_told_when_create_is_off),
         one(a_second_process_is_told_who_has_the_database),
         cmocka_unit_test(a_foreign_identity_is_refused_and_left_alone),
+        cmocka_unit_test(a_newer_format_is_told_by_its_version),
         cmocka_unit_test(a_directory_name_may_have_3999_bytes_and_no_more),
         one(writes_complete_twice_when_asked),
         one(many_operations_in_flight_all_come_back),

@@ -90,6 +90,7 @@ static const struct { const char *name, *file, *define; } in_sources[] = {
     { "WAL_SEQUENCE_FACTOR", "core/format/wal_format.c", "SEQUENCE_FACTOR" },
     { "WAL_KEY_FACTOR", "core/format/wal_format.c", "KEY_FACTOR" },
     { "IDENTITY_VERSION", "core/db/identity.c", "IDENTITY_VERSION" },
+    { "IDENTITY_CHECKSUM_SEED", "core/db/identity.c", "IDENTITY_CHECKSUM_SEED" },
     { "IDENTITY_BYTES_MAX", "core/db/identity.c", "IDENTITY_BYTES_MAX" },
 };
 
@@ -97,7 +98,7 @@ static const struct { const char *name, *file, *define; } in_sources[] = {
 static const char *const by_result[] = {
     "MIX_ADDEND", "MIX_FACTOR_1", "MIX_FACTOR_2", "IDENTITY_SEED", "FILTER_MIX", "FILTER_FACTOR",
 };
-static const char *const by_reading[] = { "IDENTITY_MAGIC", "IDENTITY_CHECKSUM_SEED" };
+static const char *const by_reading[] = { "IDENTITY_MAGIC" };
 
 static uint64_t source_define(const char *file, const char *name)
 {

@@ -15,6 +15,15 @@ uint64_t hash_key(struct bytes key, uint64_t seed);
 /* Seeded with what the bytes are (database, file, offset), so that stale bytes never verify. */
 uint64_t hash_checksum(const void *data, size_t bytes, uint64_t seed);
 
+/* Checksums of more than 240 bytes come in variants for wider registers; all give the same. */
+enum hash_width { HASH_BASELINE, HASH_AVX2, HASH_AVX512 };
+
+/* What this processor has; chosen before main. */
+enum hash_width hash_width_best(void);
+
+/* For tests: another one, at most the best. */
+void hash_width_force(enum hash_width width);
+
 /* Folds identity words into one seed. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {

@@ -18,8 +18,10 @@
 #define CACHE_SHARE_MIN  4u       /* the caches keep at least 1/4 of the shard's memory */
 #define FLUSH_RATIO_MAX  64u      /* in sixteenths */
 #define BUFFER_SHARE     16u      /* device buffers, and what is too small to be listed */
-/* The allocator's own tables and gaps, rings, stacks of engine threads: resident, in no sum. */
-#define PROCESS_BYTES    (4u << 20)
+/* The allocator's own tables and gaps, freed pages that it keeps for a while, code, rings, stacks:
+ * resident, in no sum. Measured from 32 to 256 MiB (docs/performance.md). */
+#define PROCESS_BYTES    (11u << 20)
+#define PROCESS_SHARE    3u       /* of a smaller memory at most a third */
 #define HUGE_FROM_BYTES  (16u << 20) /* a memtable of this size has chunks of a huge page */
 /*
  * A page that is touched the first time costs 0.2 to 10 us: a quarter of the processor time of a
@@ -149,7 +151,7 @@ static uint64_t memory_of_shard(const struct shard_options *options)
 {
     uint64_t total = options->options.memory_bytes;
 
-    return (total - min_u64(total / 16, PROCESS_BYTES)) / options->count;
+    return (total - min_u64(total / PROCESS_SHARE, PROCESS_BYTES)) / options->count;
 }
 
 uint64_t memory_tail_bytes(const struct shard_options *options)

@@ -45,7 +45,7 @@ enum kiwi_log_level {
 struct io;
 
 struct kiwi_options {
-    uint64_t             memory_bytes;  /* everything the engine keeps in memory; >= 8 MiB */
+    uint64_t             memory_bytes;  /* all that the engine adds to the process; >= 8 MiB */
     uint32_t             shard_count;   /* 0: usable cores; fixed when the database is created */
     enum kiwi_durability durability;    /* default of writes that do not say; KIWI_DURABLE */
     enum kiwi_drive      drive;

@@ -59,7 +59,8 @@ for (const figure of document.querySelectorAll("figure")) {
     out.textContent = words.filter(Boolean).join("  \u00b7  ");
   };
   svg.addEventListener("pointermove", (event) => {
-    const box = svg.getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 760;
+    const box = svg.getBoundingClientRect(), width = svg.viewBox.baseVal.width;
+    const x = ((event.clientX - box.left) / box.width) * width;
     share = Math.min(1, Math.max(0, (x - at.left) / (at.right - at.left)));
     show();
   });

@@ -103,32 +103,6 @@ static int exit_of_suite(const struct suite *suite)
     return EXIT_DONE;
 }
 
-/* An argument that a shell would split or expand goes into single quotes. */
-static void word_append(char *text, size_t bytes, const char *word)
-{
-    size_t at = strlen(text);
-    bool   is_plain = word[0] != 0
-                 && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                 "-_./=:,+@%")
-                        == strlen(word);
-
-    if (at + 2 >= bytes)
-        return;
-    if (is_plain) {
-        snprintf(text + at, bytes - at, " %s", word);
-        return;
-    }
-    at += (size_t)snprintf(text + at, bytes - at, " '");
-    for (; *word != 0 && at + 6 < bytes; word++) {
-        if (*word == '\'')
-            at += (size_t)snprintf(text + at, bytes - at, "'\\''");
-        else
-            text[at++] = *word;
-    }
-    text[at++] = '\'';
-    text[at] = 0;
-}
-
 /* What to type to get the same operations again: the arguments, with what was derived made
  * explicit. */
 static void command_write(int argc, char **argv, const struct bench_options *options,
@@ -138,18 +112,18 @@ static void command_write(int argc, char **argv, const struct bench_options *opt
 
     snprintf(text, bytes, "kiwidb bench");
     for (int i = 1; i < argc; i++)
-        word_append(text, bytes, argv[i]);
+        command_append(text, bytes, argv[i]);
     if (!options->has_seed) {
         snprintf(number, sizeof number, "--seed=%llu", (unsigned long long)plan->seed);
-        word_append(text, bytes, number);
+        command_append(text, bytes, number);
     }
     if (options->is_kill_checking && !options->has_kill_seed) {
         snprintf(number, sizeof number, "--kill-seed=%llu", (unsigned long long)options->kill_seed);
-        word_append(text, bytes, number);
+        command_append(text, bytes, number);
     }
     if (options->threads == 0) {
         snprintf(number, sizeof number, "--threads=%u", plan->thread_count);
-        word_append(text, bytes, number);
+        command_append(text, bytes, number);
     }
 }
 

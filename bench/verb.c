@@ -97,3 +97,28 @@ int verb_option_wrong(const char *name, const struct option *options, int id, ch
             word_suggest(words, word, nearest, sizeof nearest));
     return BENCH_USAGE;
 }
+
+void command_append(char *text, size_t bytes, const char *word)
+{
+    size_t at = strlen(text);
+    bool   is_plain = word[0] != 0
+                 && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "-_./=:,+@%")
+                        == strlen(word);
+
+    if (at + 4 > bytes) /* a quote at each end, and the zero */
+        return;
+    if (is_plain) {
+        snprintf(text + at, bytes - at, " %s", word);
+        return;
+    }
+    at += (size_t)snprintf(text + at, bytes - at, " '");
+    for (; *word != 0 && at + 6 < bytes; word++) {
+        if (*word == '\'')
+            at += (size_t)snprintf(text + at, bytes - at, "'\\''");
+        else
+            text[at++] = *word;
+    }
+    text[at++] = '\'';
+    text[at] = 0;
+}

@@ -39,6 +39,9 @@ int verb_option_wrong(const char *name, const struct option *options, int id, ch
 #define VERB_GOES_ON (-1)
 int verb_parse(const char *name, const char *help, int argc, char **argv, bool *is_forced);
 
+/* Puts a blank and an argument behind a command, in single quotes when a shell would change it. */
+void command_append(char *text, size_t bytes, const char *word);
+
 int verb_gate(int argc, char **argv);
 int verb_ab(int argc, char **argv);
 int verb_report(int argc, char **argv);

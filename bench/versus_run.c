@@ -209,20 +209,17 @@ static enum kiwi_status arguments_read(struct versus_run *run, int argc, char **
 
 static void command_write(struct versus_run *run, int argc, char **argv)
 {
-    size_t length = (size_t)snprintf(run->command, sizeof run->command, "kiwidb bench");
+    char option[40];
 
-    for (int i = 0; i < argc && length < sizeof run->command; i++) {
-        bool is_plain = argv[i][0] != 0 && strpbrk(argv[i], " \t\n'\"\\$`*?[]{}()<>|&;~#!") == NULL;
-
-        length += (size_t)snprintf(run->command + length, sizeof run->command - length,
-                                   is_plain ? " %s" : " '%s'", argv[i]);
-    }
-    if (!run->options.has_seed && length < sizeof run->command)
-        length += (size_t)snprintf(run->command + length, sizeof run->command - length,
-                                   " --seed=%llu", (unsigned long long)run->plan.seed);
-    if (run->options.threads == 0 && length < sizeof run->command)
-        snprintf(run->command + length, sizeof run->command - length, " --threads=%u",
-                 run->plan.thread_count);
+    snprintf(run->command, sizeof run->command, "kiwidb bench");
+    for (int i = 0; i < argc; i++)
+        command_append(run->command, sizeof run->command, argv[i]);
+    snprintf(option, sizeof option, "--seed=%llu", (unsigned long long)run->plan.seed);
+    if (!run->options.has_seed)
+        command_append(run->command, sizeof run->command, option);
+    snprintf(option, sizeof option, "--threads=%u", run->plan.thread_count);
+    if (run->options.threads == 0)
+        command_append(run->command, sizeof run->command, option);
 }
 
 /* "<UTC>-versus-<suite>-<commit8>-<n>", and the folder. */

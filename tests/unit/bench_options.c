@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "bench/options.h"
+#include "bench/verb.h"
 
 static enum kiwi_status parse(struct bench_options *options, const char *first, ...)
 {
@@ -187,6 +188,32 @@ static void help_fits_eighty_columns(void **state)
     fclose(file);
 }
 
+static void a_command_is_what_a_shell_takes_apart_again(void **state)
+{
+    static const char *const words[] = { "--records=1k", "", "a b", "it's", "$HOME" };
+    char                     text[80] = "kiwidb";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        command_append(text, sizeof text, words[i]);
+    assert_string_equal(text, "kiwidb --records=1k '' 'a b' 'it'\\''s' '$HOME'");
+}
+
+static void a_command_too_long_ends_inside_its_room(void **state)
+{
+    (void)state;
+    for (size_t bytes = 8; bytes < 24; bytes++) {
+        char text[32];
+
+        memset(text, '#', sizeof text);
+        snprintf(text, bytes, "kiwidb");
+        command_append(text, bytes, "'a' 'b' 'c'");
+        command_append(text, bytes, "d e");
+        assert_true(strnlen(text, bytes) < bytes);
+        assert_int_equal(text[bytes], '#');
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +223,8 @@ int main(void)
         cmocka_unit_test(options_become_settings_and_overrides),
         cmocka_unit_test(rate_and_target_are_one_option),
         cmocka_unit_test(wrong_usage_is_told_in_one_line),
+        cmocka_unit_test(a_command_is_what_a_shell_takes_apart_again),
+        cmocka_unit_test(a_command_too_long_ends_inside_its_room),
         cmocka_unit_test(help_fits_eighty_columns),
     };
 

@@ -191,9 +191,12 @@ static int results_write(struct suite *suite, const char *command, int exit_code
     status = report_files_write(suite, options->results, document, folder, sizeof folder);
     if (status == KIWI_OK)
         status = report_html_make(folder);
+    if (status != KIWI_OK)
+        folder[0] = 0;
+    else
+        status = machine_keep(json_object_get(document, "machine"), options->results);
     if (status != KIWI_OK) {
         error_print(fail_text());
-        folder[0] = 0;
         if (exit_code == EXIT_DONE)
             exit_code = EXIT_ENVIRONMENT;
     }

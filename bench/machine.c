@@ -3,6 +3,7 @@
  */
 #include "bench/machine.h"
 
+#include <errno.h>
 #include <gnu/libc-version.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bench/folder.h"
 #include "build_info.h"
 #include "core/base/base.h"
 #include "core/base/hash.h"
@@ -198,6 +200,44 @@ json_t *machine_json(const struct machine *machine)
                         json_integer((json_int_t)machine->cache_bytes));
     json_object_set_new(object, "load_average_before", json_real(machine->load_average));
     return object;
+}
+
+/* The folder machines beside results; false: results is not called as in the tree. */
+static bool machines_path(const char *results, char *path, size_t bytes)
+{
+    size_t end = strlen(results), start;
+
+    while (end > 1 && results[end - 1] == '/')
+        end--;
+    for (start = end; start > 0 && results[start - 1] != '/';)
+        start--;
+    if (!(end - start == 4 && memcmp(results + start, "runs", 4) == 0)
+        && !(end - start == 2 && memcmp(results + start, "ab", 2) == 0))
+        return false;
+    return snprintf(path, bytes, "%.*smachines", (int)start, results) < (int)bytes;
+}
+
+enum kiwi_status machine_keep(const json_t *machine, const char *results)
+{
+    const char *fingerprint = json_string_value(json_object_get(machine, "fingerprint"));
+    char        folder[PATH_MAX], path[PATH_MAX + 16], partial[PATH_MAX + 32];
+    int         cause;
+
+    if (fingerprint == NULL || !machines_path(results, folder, sizeof folder))
+        return KIWI_OK;
+    snprintf(path, sizeof path, "%s/%.8s.json", folder, fingerprint);
+    if (access(path, F_OK) == 0)
+        return KIWI_OK;
+    TRY(folder_make(folder));
+    /* Whole or not at all; two runs at once write the same. */
+    snprintf(partial, sizeof partial, "%s.%ld", path, (long)getpid());
+    if (json_dump_file(machine, partial, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0
+        && rename(partial, path) == 0)
+        return KIWI_OK;
+    cause = errno;
+    (void)unlink(partial);
+    return FAIL(cause == ENOSPC ? KIWI_FULL : KIWI_IO, "cannot write %s: %s", path,
+                strerror(cause));
 }
 
 json_t *build_json(void)

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
+
+#include "core/base/base.h"
 
 struct machine {
     char     cpu[128], kernel[128], libc[32], file_system[32], mount_options[160], device[64];
@@ -23,6 +23,12 @@ struct machine {
 /* directory: where the data will be. */
 void    machine_read(struct machine *machine, const char *directory);
 json_t *machine_json(const struct machine *machine);
+/*
+ * Writes what machine_json made as <fingerprint, 8 letters>.json into the folder machines beside
+ * results, unless it is there. Only beside a folder called runs or ab, as the tree of results has
+ * them: elsewhere nobody expects another folder. KIWI_FULL, KIWI_IO: it cannot be written.
+ */
+MUST_USE enum kiwi_status machine_keep(const json_t *machine, const char *results);
 json_t *build_json(void);
 /* The commit the build was made from, 8 letters, or "unknown". */
 const char *build_commit(void);

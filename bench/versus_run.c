@@ -474,7 +474,8 @@ static enum kiwi_status files_write(const struct versus_run *run, const json_t *
                     strerror(errno));
     TRY(overlays_write(run));
     snprintf(path, sizeof path, "%s/report.html", run->folder);
-    return versus_html_write(path, &run->versus, document);
+    TRY(versus_html_write(path, &run->versus, document));
+    return machine_keep(json_object_get(document, "machine"), run->options.results);
 }
 
 static void result_print(const struct versus_run *run, const json_t *document, int exit_code)

@@ -218,22 +218,46 @@ static void object_walk(const char *owner, const char *prefix, const json_t *obj
 
 /* ---- what is walked ---- */
 
-/* The run.json of the only run below results. */
-static json_t *run_of(const char *results)
+/* How many entries a folder has, and the path of one. */
+static int entry_of(const char *path, char *entry_path, size_t bytes)
 {
-    DIR           *folder = opendir(results);
+    DIR           *folder = opendir(path);
     struct dirent *entry;
-    char           path[600] = "";
-    json_t        *document;
+    int            count = 0;
 
     assert_non_null(folder);
     while ((entry = readdir(folder)) != NULL)
-        if (entry->d_name[0] != '.')
-            snprintf(path, sizeof path, "%s/%.200s/run.json", results, entry->d_name);
+        if (entry->d_name[0] != '.') {
+            snprintf(entry_path, bytes, "%s/%.200s", path, entry->d_name);
+            count++;
+        }
     closedir(folder);
+    return count;
+}
+
+/* The file of that name of the only result below results. */
+static json_t *document_of(const char *results, const char *name)
+{
+    char    path[600] = "";
+    json_t *document;
+
+    assert_int_equal(entry_of(results, path, sizeof path - 40), 1);
+    snprintf(path + strlen(path), 40, "/%s", name);
     document = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(document);
     return document;
+}
+
+/* The only file of a folder. */
+static void machine_walk(const char *folder)
+{
+    char    path[600] = "";
+    json_t *document;
+
+    assert_int_equal(entry_of(folder, path, sizeof path), 1);
+    document = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    object_walk("machine", "", document);
+    json_decref(document);
 }
 
 /* more: up to three words. */
@@ -255,7 +279,7 @@ static void run_walk(const char *results, const char *more)
         argv[i] = words[i];
     assert_non_null(freopen("out", "w", stdout));
     assert_int_equal(bench_command(count, argv), 0);
-    document = run_of(results);
+    document = document_of(results, "run.json");
     object_walk("run.json", "", document);
     if (history_refusal(document) == NULL) {
         line = history_line(document);
@@ -286,9 +310,10 @@ static void every_field_is_documented_and_every_documented_field_is_there(void *
 
     (void)state;
     file_copy(WORKLOADS_FOLDER "/workloada", "workloada");
-    run_walk("r1", "--target=20000 --trace-record=r1.trace");
+    run_walk("runs", "--target=20000 --trace-record=r1.trace");
     run_walk("r2", "--kill-rounds=1");
     run_walk("r3", "--ladder --slo=p50=10s --seconds=20ms");
+    machine_walk("machines");
     fflush(stdout);
     assert_true(dup2(saved, STDOUT_FILENO) >= 0);
     close(saved);

@@ -137,8 +137,13 @@ static void y_axis_draw(FILE *file, const struct axis *y, enum chart_unit unit)
         return;
     }
     double step = round_step(y->to - y->from, 5, unit);
-    for (double value = y->from; value <= y->to * 1.0001; value += step)
-        y_tick(file, y, value, unit);
+    /* Multiples of the step, so that zero is one exactly. */
+    const long final = (long)floor(y->to / step + 1e-4);
+    for (long i = (long)ceil(y->from / step - 1e-4); i <= final; i++)
+        y_tick(file, y, (double)i * step, unit);
+    if (y->from < 0)
+        fprintf(file, "<path class=\"axis\" d=\"M%.0f %.1fH%.0f\"/>\n", LEFT, place(y, 0),
+                WIDTH - RIGHT);
 }
 
 static void x_tick(FILE *file, const struct axis *x, double value, const char *text, double bottom)
@@ -238,12 +243,11 @@ static void csv_write(FILE *file, const struct chart *chart)
     fputs("</pre>\n", file);
 }
 
-static void line_draw(FILE *file, const struct chart_line *line, const struct axis *x_axis,
-                      const struct axis *y_axis)
+static void path_draw(FILE *file, const struct chart_line *line, const double *x, const double *y,
+                      size_t count, const struct axis *x_axis, const struct axis *y_axis)
 {
-    double *x, *y, gap;
-    size_t  count = thin_out(line, &x, &y);
-    bool    is_down = false;   /* the pen */
+    bool   is_down = false;   /* the pen */
+    double gap;
 
     gap = count > 1 ? fmax(line->gap, 3 * (x[count - 1] - x[0]) / (double)count) : 0;
     fprintf(file, "<path class=\"line c%u%s\" d=\"", line->color % CHART_COLOR_COUNT,
@@ -257,7 +261,17 @@ static void line_draw(FILE *file, const struct chart_line *line, const struct ax
                     place(y_axis, y[i]));
     }
     fputs("\"/>\n", file);
-    for (size_t i = 0; line->has_dots && i < count; i++)
+}
+
+static void line_draw(FILE *file, const struct chart_line *line, const struct axis *x_axis,
+                      const struct axis *y_axis)
+{
+    double *x, *y;
+    size_t  count = thin_out(line, &x, &y);
+
+    if (!line->is_scattered)
+        path_draw(file, line, x, y, count, x_axis, y_axis);
+    for (size_t i = 0; (line->has_dots || line->is_scattered) && i < count; i++)
         fprintf(file, "<circle class=\"part c%u\" cx=\"%.1f\" cy=\"%.1f\" r=\"%s\"/>",
                 line->color % CHART_COLOR_COUNT, place(x_axis, x[i]), place(y_axis, y[i]),
                 line->is_dashed ? "1.8" : "2.6");
@@ -294,7 +308,7 @@ static void areas_draw(FILE *file, const struct chart *chart, const struct axis 
 
 static void bounds_find(const struct chart *chart, struct axis *x, struct axis *y)
 {
-    double least = INFINITY;
+    double least = INFINITY, lowest = 0;
 
     x->from = INFINITY;
     x->to = -INFINITY;
@@ -307,6 +321,7 @@ static void bounds_find(const struct chart *chart, struct axis *x, struct axis *
             x->to = fmax(x->to, chart->lines[i].x[j]);
             if (value > 0)
                 least = fmin(least, value);
+            lowest = fmin(lowest, value);
             for (uint32_t k = 0; chart->is_stacked && k < i; k++)
                 value += chart->lines[k].y[j];
             y->to = fmax(y->to, value);
@@ -322,12 +337,13 @@ static void bounds_find(const struct chart *chart, struct axis *x, struct axis *
     } else {
         double step;
 
-        y->from = 0;
-        y->to = y->to > 0 ? y->to * 1.04 : 1;
+        y->from = lowest * 1.04;
+        y->to = y->to > 0 ? y->to * 1.04 : lowest < 0 ? 0 : 1;
         if (chart->unit == CHART_PERCENT && y->to > 96 && y->to < 104.1)
             y->to = 100;
-        step = round_step(y->to, 5, chart->unit);
+        step = round_step(y->to - y->from, 5, chart->unit);
         y->to = ceil(y->to / step - 1e-9) * step;
+        y->from = floor(y->from / step + 1e-9) * step;
     }
 }
 

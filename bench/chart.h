@@ -26,6 +26,7 @@ struct chart_line {
     uint32_t      color;
     bool          is_dashed;
     bool          has_dots;   /* at its points */
+    bool          is_scattered; /* only dots, nothing joins them */
     double        gap;        /* points farther apart than this are not joined; 0: all are */
     bool          is_highest; /* thinning keeps the highest of neighbours, else their mean */
 };

@@ -150,7 +150,7 @@ void report_slowest_chart(FILE *file, const struct story *story)
             continue;
         chart.line_count++;
         *line = (struct chart_line){ .x = points[i].x, .y = points[i].y, .count = points[i].count,
-                                     .color = i, .has_dots = true, .gap = 1e-12,
+                                     .color = i, .is_scattered = true,
                                      .is_highest = true };
         snprintf(line->name, sizeof line->name, "%s", operation_name((enum operation)i));
     }

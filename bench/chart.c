@@ -195,8 +195,10 @@ static void legend_draw(FILE *file, const struct chart *chart)
 {
     fputs("<p class=\"legend\">", file);
     for (uint32_t i = 0; i < chart->line_count; i++) {
-        fprintf(file, "<span><i class=\"c%u%s\"></i>", chart->lines[i].color % CHART_COLOR_COUNT,
-                chart->lines[i].is_dashed ? " dashed" : "");
+        const struct chart_line *line = &chart->lines[i];
+
+        fprintf(file, "<span><i class=\"c%u%s\"></i>", line->color % CHART_COLOR_COUNT,
+                line->is_scattered ? " dot" : line->is_dashed ? " dashed" : "");
         html_text(file, chart->lines[i].name);
         fputs("</span> ", file);
     }

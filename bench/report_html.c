@@ -31,13 +31,20 @@ static double best_rate(const struct story *story, const char **name)
     return best;
 }
 
+void html_card(FILE *file, const char *number, const char *what)
+{
+    fputs("<div><b>", file);
+    html_text(file, number);
+    fputs("</b><span>", file);
+    html_text(file, what);
+    fputs("</span></div>\n", file);
+}
+
 static void card(FILE *file, double value, enum chart_unit unit, const char *what)
 {
     char text[32];
 
-    fprintf(file, "<div><b>%s</b><span>", chart_number(value, unit, text, sizeof text));
-    html_text(file, what);
-    fputs("</span></div>\n", file);
+    html_card(file, chart_number(value, unit, text, sizeof text), what);
 }
 
 /* The highest of a number over the phases. */

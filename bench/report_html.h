@@ -19,6 +19,9 @@ MUST_USE enum kiwi_status report_html_pair(const char *path, const char *folder,
 void html_head_write(FILE *file, const char *title);
 MUST_USE enum kiwi_status html_tail_write(FILE *file, const char *path, const json_t *document);
 
+/* A number that counts, in a frame of its own inside of <div class="cards">. */
+void html_card(FILE *file, const char *number, const char *what);
+
 /* The parts. */
 void report_notes(FILE *file, const struct story *story);
 void report_time_charts(FILE *file, const struct story *story, const struct story *other);

@@ -37,15 +37,22 @@ const struct bench_verb *bench_verb_find(const char *name)
     return NULL;
 }
 
+void failure_text(char *text, size_t bytes)
+{
+    const char *whole = fail_text(), *mark = strrchr(whole, '[');
+    size_t      length = strlen(whole);
+
+    if (mark != NULL && mark > whole && mark[-1] == ' ' && strstr(mark, ".c:") != NULL)
+        length = (size_t)(mark - whole) - 1;
+    snprintf(text, bytes, "%.*s", (int)length, whole);
+}
+
 int verb_failed(const char *name)
 {
-    const char *text = fail_text(), *mark = strrchr(text, '[');
-    size_t      length = strlen(text);
+    char text[1024];
 
-    /* Without the source line that developers see. */
-    if (mark != NULL && mark > text && mark[-1] == ' ' && strstr(mark, ".c:") != NULL)
-        length = (size_t)(mark - text) - 1;
-    fprintf(stderr, "kiwidb bench %s: %.*s\n", name, (int)length, text);
+    failure_text(text, sizeof text);
+    fprintf(stderr, "kiwidb bench %s: %s\n", name, text);
     return BENCH_ENVIRONMENT;
 }
 

@@ -25,6 +25,8 @@ struct bench_verb {
 const struct bench_verb *bench_verb_find(const char *name);
 const struct bench_verb *bench_verb_at(size_t index); /* NULL behind the last */
 
+/* The text of the last failure without the source line that developers see. */
+void failure_text(char *text, size_t bytes);
 /* Prints the text of the last failure behind the verb's name and returns BENCH_ENVIRONMENT, or
  * BENCH_USAGE when the failure was KIWI_INVALID. */
 int verb_failed(const char *name);

@@ -1,5 +1,5 @@
 # The benchmark driver, with engines that do nothing, forget or fail.
-foreach(name cap chart story trace slowest change history probe options plan tracked clock folder crew kill hot_shard skew report hlog ladder pace statistics machine versus)
+foreach(name ab cap chart story trace slowest change history probe options plan tracked clock folder crew kill hot_shard skew report hlog ladder pace statistics machine versus)
   kiwi_test(test_bench_${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/bench_${name}.c LINK room_bench)
 endforeach()
 target_compile_definitions(test_bench_plan PRIVATE WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")

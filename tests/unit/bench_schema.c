@@ -302,6 +302,38 @@ static void file_copy(const char *source, const char *target)
     fclose(to);
 }
 
+/* What two programs leave that are compared; this one is both, by its first argument. */
+static void ab_walk(const char *results)
+{
+    char  words[18][80] = { "bench", "ab", "/proc/self/exe", "/proc/self/exe", "--gate=50", "",
+                            "--", "workloada", "--engine=null", "--records=500", "--ops=20k",
+                            "--threads=1", "--no-probe" };
+    char   *argv[18], path[600] = "";
+    json_t *document, *line;
+    FILE   *lines;
+    size_t  count = 0;
+
+    snprintf(words[5], sizeof words[5], "--results=%s", results);
+    for (int i = 0; i < 13; i++)
+        argv[i] = words[i];
+    assert_int_equal(bench_command(13, argv), 0);
+    document = document_of(results, "verdict.json");
+    object_walk("verdict.json", "", document);
+    assert_int_equal(entry_of(results, path, sizeof path - 40), 1);
+    snprintf(path + strlen(path), 40, "/samples.ndjson");
+    lines = fopen(path, "r");
+    assert_non_null(lines);
+    while ((line = json_loadf(lines, JSON_DISABLE_EOF_CHECK, NULL)) != NULL) {
+        object_walk("sample line", "", line);
+        json_decref(line);
+        count++;
+    }
+    fclose(lines);
+    assert_int_equal(count, json_integer_value(json_object_get(document, "samples")));
+    assert_true(count >= 30);
+    json_decref(document);
+}
+
 static void every_field_is_documented_and_every_documented_field_is_there(void **state)
 {
     struct device_probe probe;
@@ -313,6 +345,7 @@ static void every_field_is_documented_and_every_documented_field_is_there(void *
     run_walk("runs", "--target=20000 --trace-record=r1.trace");
     run_walk("r2", "--kill-rounds=1");
     run_walk("r3", "--ladder --slo=p50=10s --seconds=20ms");
+    ab_walk("ab");
     machine_walk("machines");
     fflush(stdout);
     assert_true(dup2(saved, STDOUT_FILENO) >= 0);
@@ -331,11 +364,13 @@ static void every_field_is_documented_and_every_documented_field_is_there(void *
                      fields[i].path);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_documented_and_every_documented_field_is_there),
     };
 
+    if (argc > 1)
+        return bench_command(argc - 1, argv + 1); /* ab_walk compares it with itself */
     return cmocka_run_group_tests(tests, tables_read, root_remove);
 }

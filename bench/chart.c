@@ -163,6 +163,9 @@ static void x_axis_draw(FILE *file, const struct axis *x, const struct chart *ch
                 x_tick(file, x, chart->x_ticks[i].at, chart->x_ticks[i].text, bottom);
     } else {
         double step = round_step(x->to - x->from, 8, chart->x_unit);
+
+        if (chart->x_unit == CHART_NUMBER)
+            step = fmax(step, 1); /* of what is counted there is no half */
         for (double value = ceil(x->from / step) * step; value <= x->to * 1.0001; value += step)
             x_tick(file, x, value, chart_number(value, chart->x_unit, text, sizeof text), bottom);
     }
@@ -343,9 +346,12 @@ static void bounds_find(const struct chart *chart, struct axis *x, struct axis *
         y->to = y->to > 0 ? y->to * 1.04 : lowest < 0 ? 0 : 1;
         if (chart->unit == CHART_PERCENT && y->to > 96 && y->to < 104.1)
             y->to = 100;
-        step = round_step(y->to - y->from, 5, chart->unit);
-        y->to = ceil(y->to / step - 1e-9) * step;
-        y->from = floor(y->from / step + 1e-9) * step;
+        /* Twice: what rounding adds may ask for a longer step, which the ends shall be on too. */
+        for (int pass = 0; pass < 2; pass++) {
+            step = round_step(y->to - y->from, 5, chart->unit);
+            y->to = ceil(y->to / step - 1e-9) * step;
+            y->from = floor(y->from / step + 1e-9) * step;
+        }
     }
 }
 

@@ -63,6 +63,19 @@ static void what_is_only_below_zero_hangs_from_it(void **state)
     free(text);
 }
 
+static void an_axis_ends_on_ticks_and_counts_in_wholes(void **state)
+{
+    const double x[] = { 1, 2, 3 }, y[] = { -2, 20, 0 };
+    char        *text = drawn(x, y, 3, false);
+
+    (void)state;
+    assert_non_null(strstr(text, ">-10 %<"));
+    assert_non_null(strstr(text, ">30 %<"));
+    assert_non_null(strstr(text, ">2<"));
+    assert_null(strstr(text, ">1.5<"));
+    free(text);
+}
+
 static void an_axis_without_it_begins_at_zero(void **state)
 {
     const double x[] = { 1, 2 }, y[] = { 400, 420 };
@@ -92,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_below_zero_is_on_the_axis),
         cmocka_unit_test(what_is_only_below_zero_hangs_from_it),
+        cmocka_unit_test(an_axis_ends_on_ticks_and_counts_in_wholes),
         cmocka_unit_test(an_axis_without_it_begins_at_zero),
         cmocka_unit_test(scattered_points_are_dots_without_a_line),
     };

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <jemalloc/jemalloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/base/memory.h"
@@ -19,6 +20,7 @@
 #pragma weak mallctl
 
 #define ARENA_NONE         UINT32_MAX
+#define ARENAS_RESTING_MAX 256u /* as many shards may be closed at once without a loss */
 #define REST_CHUNKS_LARGE  8u /* in chunks: what freed large values may keep resident */
 
 struct memtable_pool {
@@ -44,13 +46,23 @@ static void arena_decay_off(uint32_t arena, const char *kind)
     (void)mallctl(name, NULL, NULL, &never, sizeof never);
 }
 
-static uint32_t arena_create(void)
+/* Arenas of closed pools, each plus one. jemalloc 5.3 never unmaps the first 2 MiB of an arena that
+ * is destroyed, so a process that opens databases all day would run out of mappings. */
+static _Atomic uint32_t resting_arenas[ARENAS_RESTING_MAX];
+
+static uint32_t arena_take(void)
 {
     unsigned arena = ARENA_NONE;
     size_t   bytes = sizeof arena;
 
     if (mallocx == NULL || dallocx == NULL || mallctl == NULL)
         return ARENA_NONE;
+    for (uint32_t i = 0; i < ARENAS_RESTING_MAX; i++) {
+        uint32_t resting = atomic_exchange(&resting_arenas[i], 0);
+
+        if (resting != 0)
+            return resting - 1;
+    }
     if (mallctl("arenas.create", &arena, &bytes, NULL, 0) != 0)
         return ARENA_NONE;
     arena_decay_off(arena, "dirty");
@@ -66,6 +78,21 @@ static void arena_command(const struct memtable_pool *pool, const char *command)
         return;
     snprintf(name, sizeof name, "arena.%u.%s", pool->arena, command);
     (void)mallctl(name, NULL, NULL, NULL, 0);
+}
+
+/* Nothing is allocated from it any more. */
+static void arena_give(const struct memtable_pool *pool)
+{
+    if (pool->arena == ARENA_NONE)
+        return;
+    arena_command(pool, "purge");
+    for (uint32_t i = 0; i < ARENAS_RESTING_MAX; i++) {
+        uint32_t free_place = 0;
+
+        if (atomic_compare_exchange_strong(&resting_arenas[i], &free_place, pool->arena + 1))
+            return;
+    }
+    arena_command(pool, "destroy");
 }
 
 /* ---- memory of chunks ---- */
@@ -247,7 +274,7 @@ enum kiwi_status memtable_pool_open(uint64_t chunk_bytes, struct memtable_pool *
     chunk_bytes = max_u64(CHUNK_BYTES_MIN, min_u64(chunk_bytes, CHUNK_BYTES_MAX));
     *pool = (struct memtable_pool){
         .chunk_bytes = power_of_two_below(chunk_bytes),
-        .arena = arena_create(),
+        .arena = arena_take(),
     };
     *out = pool;
     return KIWI_OK;
@@ -261,7 +288,7 @@ void memtable_pool_close(struct memtable_pool *pool)
     (void)pool_large_drop(pool, 0);
     memtable_pool_trim(pool, UINT64_MAX);
     assert(pool->taken_bytes == 0);
-    arena_command(pool, "destroy");
+    arena_give(pool);
     memory_free(pool);
 }
 

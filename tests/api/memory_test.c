@@ -31,15 +31,17 @@ static void check(enum kiwi_status status)
         fail_msg("%s: %s", kiwi_status_text(status), kiwi_error_text());
 }
 
-static uint64_t resident_bytes(void)
+enum memory_kind { MEMORY_MAPPED, MEMORY_RESIDENT };
+
+static uint64_t memory_of_process(enum memory_kind kind)
 {
     FILE    *file = fopen("/proc/self/statm", "r");
-    uint64_t all, resident;
+    uint64_t pages[2];
 
     assert_non_null(file);
-    assert_int_equal(fscanf(file, "%" SCNu64 " %" SCNu64, &all, &resident), 2);
+    assert_int_equal(fscanf(file, "%" SCNu64 " %" SCNu64, &pages[0], &pages[1]), 2);
     fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    return pages[kind] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 struct usage {
@@ -51,7 +53,7 @@ struct usage {
 
 static void usage_look(struct usage *usage, struct kiwi_db *db, struct kiwi_stats *stats)
 {
-    uint64_t now = resident_bytes();
+    uint64_t now = memory_of_process(MEMORY_RESIDENT);
     uint64_t growth = now > usage->before ? now - usage->before : 0, apart;
 
     check(kiwi_stats_read(db, stats));
@@ -159,7 +161,7 @@ static void memory_is_held(uint64_t memory_mib, uint64_t record_count)
     load.world.options.drive = way_under_test == WORLD_ATTACHED ? KIWI_ATTACHED : KIWI_MANAGED;
     load.world.options.memory_bytes = load.memory_bytes;
     load.world.options.shard_count = 2;
-    load.usage.before = resident_bytes();
+    load.usage.before = memory_of_process(MEMORY_RESIDENT);
     check(world_open(&load.world));
     load_run(&load);
     print_message("of %" PRIu64 " KiB: resident %" PRIu64 ", counted %" PRIu64 ", apart %" PRIu64
@@ -196,9 +198,35 @@ static void memory_of_256_mib_is_held_and_counted(void **state)
     memory_is_held(256, 600000);
 }
 
+/* A process may have 65,530 mappings; one that opens databases all day must not run out of them.
+ * What is mapped and never touched shows in the address space only. */
+static void opening_again_and_again_maps_nothing_more(void **state)
+{
+    struct world world;
+    uint64_t     before = 0;
+
+    (void)state;
+    world_make(&world, way_under_test, seed_get(5));
+    world.options = kiwi_options_default();
+    world.options.drive = way_under_test == WORLD_ATTACHED ? KIWI_ATTACHED : KIWI_MANAGED;
+    world.options.memory_bytes = 16u << 20;
+    world.options.shard_count = 2;
+    for (uint32_t i = 0; i < 60; i++) {
+        check(world_open(&world));
+        check(world_close(&world));
+        if (i == 19)
+            before = memory_of_process(MEMORY_MAPPED);
+    }
+    print_message("40 openings map %" PRIi64 " KiB more\n",
+                  (int64_t)(memory_of_process(MEMORY_MAPPED) - before) / 1024);
+    assert_true(memory_of_process(MEMORY_MAPPED) <= before + (16u << 20));
+    world_end(&world);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opening_again_and_again_maps_nothing_more),
         cmocka_unit_test(memory_of_32_mib_is_held_and_counted),
         cmocka_unit_test(memory_of_96_mib_is_held_and_counted),
         cmocka_unit_test(memory_of_256_mib_is_held_and_counted),

@@ -353,17 +353,18 @@ bool config_is_in_force(const struct config *config, const struct config_key *ke
 
 static void option_set(const struct config_key *key, double number, struct kiwi_options *options)
 {
-    char    *at = (char *)options + key->option_offset;
-    double   scaled = number * key->option_scale;
-    uint64_t wide = (uint64_t)scaled;
-    uint32_t narrow = (uint32_t)scaled;
+    char  *at = (char *)options + key->option_offset;
+    double scaled = number * key->option_scale;
 
-    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share))
+    if (key->option_offset == offsetof(struct kiwi_options, filter_false_share)) {
         memcpy(at, &scaled, sizeof scaled);
-    else if (key->option_bytes == sizeof wide)
+    } else if (key->option_bytes == sizeof(uint64_t)) {
+        uint64_t wide = (uint64_t)scaled;
         memcpy(at, &wide, sizeof wide);
-    else
+    } else {
+        uint32_t narrow = (uint32_t)scaled; /* the key's range is within */
         memcpy(at, &narrow, sizeof narrow);
+    }
 }
 
 int config_apply(const struct command *command, const struct arguments *arguments,

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Whether a document is as its schema says, as far as the schemas of results/ go.
 
-    schema_check.py SCHEMA DOCUMENT
-    schema_check.py SCHEMA LINES DEFINITION     every line against that definition of the schema
+    schema_check.py SCHEMA DOCUMENT [LINES DEFINITION]
+
+LINES is a file of documents, a line each, as that definition of the schema says.
 """
 import json
 import sys
@@ -33,11 +34,9 @@ def check(value, schema, place):
 
 def main():
     schema = json.load(open(sys.argv[1]))
-    if len(sys.argv) == 3:
-        check(json.load(open(sys.argv[2])), schema, "document")
-        return
-    for number, line in enumerate(open(sys.argv[2]), 1):
-        check(json.loads(line), schema["definitions"][sys.argv[3]], f"line {number}")
+    check(json.load(open(sys.argv[2])), schema, "document")
+    for number, line in enumerate(open(sys.argv[3]) if len(sys.argv) > 3 else [], 1):
+        check(json.loads(line), schema["definitions"][sys.argv[4]], f"line {number}")
 
 
 main()

@@ -8,6 +8,7 @@ target_compile_definitions(test_bench_report PRIVATE
   WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")
 if(TARGET room_db)
   kiwi_test(test_bench_schema SOURCES ${CMAKE_CURRENT_LIST_DIR}/bench_schema.c LINK room_bench)
+  kiwi_long_when_sanitized(test_bench_schema) # it runs many benchmarks, and looks at what they wrote
   target_compile_definitions(test_bench_schema PRIVATE
     SCHEMA_TEXT="${PROJECT_SOURCE_DIR}/results/SCHEMA.md"
     WORKLOADS_FOLDER="${PROJECT_SOURCE_DIR}/workloads")

@@ -11,8 +11,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,25 +36,6 @@ struct ab_run {
     char      folder[64];         /* of data, the canary and the samples' own results */
     uint64_t  random_state;
 };
-
-static _Atomic int signal_seen;
-
-/* The first signal ends the running sample in order and then the rest, the second one at once. */
-static void signal_note(int number)
-{
-    if (atomic_exchange(&signal_seen, number) != 0)
-        _exit(128 + number);
-    child_signal(number);
-}
-
-static void signals_set(void (*handler)(int))
-{
-    struct sigaction action = { .sa_handler = handler };
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static uint64_t random_next(struct ab_run *run)
 {
@@ -168,7 +147,7 @@ static enum kiwi_status sample_take(struct ab_run *run, struct ab_sample *sample
     status = program_run(run, sample->arm, ab->arguments, ab->argument_count, &result, &document);
     (void)unsetenv("KIWI_BENCH_PLANT_PERCENT");
     sample->process_seconds = result.wall_seconds;
-    if (atomic_load(&signal_seen) != 0 && (status != KIWI_OK || result.exit_code != 0))
+    if (child_signal_seen() != 0 && (status != KIWI_OK || result.exit_code != 0))
         status = KIWI_NOT_FOUND;
     else if (status == KIWI_OK && result.exit_code != 0)
         status = FAIL(KIWI_IO, "%s bench ended with exit code %d", run->programs[sample->arm],
@@ -200,7 +179,7 @@ static enum kiwi_status triple_take(struct ab_run *run, uint32_t triple, double 
         struct ab_sample sample = { .arm = order[i], .session = run->ab.session_count,
                                     .triple = triple, .order = i };
 
-        if (atomic_load(&signal_seen) != 0)
+        if (child_signal_seen() != 0)
             return KIWI_NOT_FOUND;
         TRY(sample_take(run, &sample));
         samples[order[i]] = sample.ns_per_operation;
@@ -314,9 +293,9 @@ static int run_carry_out(struct ab_run *run)
     struct ab       *ab = &run->ab;
     enum kiwi_status status = sessions_run(run);
 
-    if (status != KIWI_OK && atomic_load(&signal_seen) != 0) {
+    if (status != KIWI_OK && child_signal_seen() != 0) {
         ab->verdict = "interrupted";
-        ab->exit_code = 128 + atomic_load(&signal_seen);
+        ab->exit_code = 128 + child_signal_seen();
         puts("verdict   interrupted");
     } else if (status != KIWI_OK) {
         failure_text(ab->stopped_by, sizeof ab->stopped_by);
@@ -445,7 +424,7 @@ static int run_with_folder(struct ab_run *run)
     if (run_prepare(run) == KIWI_OK)
         code = run_carry_out(run);
     else
-        code = atomic_load(&signal_seen) != 0 ? 128 + atomic_load(&signal_seen) : verb_failed("ab");
+        code = child_signal_seen() != 0 ? 128 + child_signal_seen() : verb_failed("ab");
     snprintf(command, sizeof command, "rm -rf '%s'", run->folder);
     if (system(command) != 0)
         fprintf(stderr, "kiwidb bench ab: %s is left behind\n", run->folder);
@@ -461,10 +440,9 @@ int verb_ab(int argc, char **argv)
         return BENCH_ENVIRONMENT;
     code = options_read(run, argc, argv);
     if (code == BENCH_DONE) {
-        atomic_store(&signal_seen, 0);
-        signals_set(signal_note);
+        child_signals_catch();
         code = run_with_folder(run);
-        signals_set(SIG_DFL);
+        child_signals_release();
     }
     ab_close(&run->ab);
     memory_free(run);

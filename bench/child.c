@@ -24,12 +24,41 @@
 /* Whoever takes a signal out of pending passes it on, so that it arrives once. */
 static _Atomic int   pending;
 static _Atomic pid_t running;
+static _Atomic int   seen;
 
-void child_signal(int number)
+static void signal_note(int number)
 {
+    if (atomic_exchange(&seen, number) != 0)
+        _exit(128 + number);
     atomic_store(&pending, number);
     if (atomic_load(&running) > 0 && atomic_exchange(&pending, 0) != 0)
         (void)kill(atomic_load(&running), number);
+}
+
+static void signals_set(void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+void child_signals_catch(void)
+{
+    atomic_store(&seen, 0);
+    atomic_store(&pending, 0);
+    signals_set(signal_note);
+}
+
+int child_signal_seen(void)
+{
+    return atomic_load(&seen);
+}
+
+void child_signals_release(void)
+{
+    signals_set(SIG_DFL);
 }
 
 static void running_set(pid_t child)

@@ -15,7 +15,7 @@ struct child_result {
 
 enum child_flag {
     CHILD_QUIET = 1,   /* its standard error goes nowhere, else to ours */
-    CHILD_APART = 2,   /* signals of the terminal do not reach it, only child_signal does */
+    CHILD_APART = 2,   /* signals of the terminal do not reach it, only those that are passed on */
 };
 
 struct child_options {
@@ -28,8 +28,12 @@ struct child_options {
 /* The program is told to end (SIGTERM) when this one dies. KIWI_NOT_FOUND: there is no such
  * program. KIWI_IO: also when it cannot enter the group. */
 MUST_USE enum kiwi_status child_run(const struct child_options *options, struct child_result *out);
-/* From a signal handler: passes it on, once, to the program that runs now or starts next. */
-void                      child_signal(int number);
+/* From here on the first INT or TERM is passed on, once, to the program that runs now or starts
+ * next, so that it ends in order; the second one ends this program at once. */
+void                      child_signals_catch(void);
+/* 0: none since they are caught. */
+int                       child_signal_seen(void);
+void                      child_signals_release(void);
 void                      child_result_free(struct child_result *result);
 /* The path of the running program. */
 MUST_USE enum kiwi_status child_own_path(char *path, size_t bytes);

@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <linux/magic.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,25 +51,6 @@ struct versus_run {
     bool                 is_out[VERSUS_ENGINE_COUNT_MAX]; /* killed: it has no more blocks */
     int                  exit_code;       /* of the block that ended it early */
 };
-
-static _Atomic int signal_seen;
-
-/* The first signal ends the running block in order and then the rest, the second one at once. */
-static void signal_note(int number)
-{
-    if (atomic_exchange(&signal_seen, number) != 0)
-        _exit(128 + number);
-    child_signal(number);
-}
-
-static void signals_set(void (*handler)(int))
-{
-    struct sigaction action = { .sa_handler = handler };
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static const char versus_help[] =
     "usage: kiwidb bench versus [options] FILE...\n\n"
@@ -381,7 +360,7 @@ static enum kiwi_status block_run(struct versus_run *run, uint32_t round, uint32
         data_folder_remove(data);
     if (status == KIWI_OK && !run->options.is_quiet && name[0] != 0)
         block_print(run, round, engine, result.wall_seconds);
-    if (status == KIWI_OK && result.exit_code != 0 && atomic_load(&signal_seen) == 0)
+    if (status == KIWI_OK && result.exit_code != 0 && child_signal_seen() == 0)
         fprintf(stderr, "kiwidb bench versus: round %u, %s: ended with exit code %d%s\n", round + 1,
                 of->label, result.exit_code, result.exit_code > 128 ? " (a signal)" : "");
     run->exit_code = result.exit_code;
@@ -420,7 +399,7 @@ static enum kiwi_status blocks_run(struct versus_run *run)
             if (run->is_out[order[i]])
                 continue;
             TRY(block_run(run, round, order[i]));
-            if (atomic_load(&signal_seen) != 0)
+            if (child_signal_seen() != 0)
                 return KIWI_OK;
             if (!engine_leaves(run, order[i]) && run->exit_code != 0)
                 return KIWI_OK;
@@ -501,9 +480,9 @@ static int run_carry_out(struct versus_run *run)
     json_t          *document;
     int              exit_code;
 
-    signals_set(signal_note);
+    child_signals_catch();
     status = blocks_run(run);
-    exit_code = atomic_load(&signal_seen) != 0 ? 128 + atomic_load(&signal_seen)
+    exit_code = child_signal_seen() != 0 ? 128 + child_signal_seen()
               : status != KIWI_OK              ? verb_failed("versus")
               : run->exit_code > 128           ? BENCH_ENVIRONMENT
               : run->exit_code != 0            ? run->exit_code
@@ -522,7 +501,7 @@ static int run_carry_out(struct versus_run *run)
     if (document != NULL)
         result_print(run, document, exit_code);
     json_decref(document);
-    signals_set(SIG_DFL);
+    child_signals_release();
     return fflush(stdout) != 0 && exit_code == 0 ? BENCH_ENVIRONMENT : exit_code;
 }
 
@@ -558,7 +537,6 @@ int verb_versus(int argc, char **argv)
     if (run == NULL)
         return BENCH_ENVIRONMENT;
     run->blocks = json_array();
-    atomic_store(&signal_seen, 0);
     code = run_prepare(run, argc, argv);
     if (code == BENCH_DONE)
         code = run_carry_out(run);
